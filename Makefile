@@ -1,0 +1,52 @@
+# Every target is one line that calls something real. STACK chooses the environment (default: local).
+STACK ?= local
+RUN := tools/run
+
+.PHONY: help up down destroy init preview outputs status test test-unit test-service test-cloud lint fmt floor lock
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
+
+up: ## bring up STACK; for `local` on a local cloud of its own
+	@SEKHA_STARTED=$$(date +%s.%N) $(RUN) --tools python -m ops up --stack $(STACK)
+
+init: ## generate the secrets of STACK (API key, stack key, signing key) into Pulumi.STACK.yaml
+	@$(RUN) --tools python -m ops init --stack $(STACK)
+
+preview: ## what `up` would change, against the real state of the cloud (EXPECT_NO_CHANGES=1: fail on any)
+	@$(RUN) --tools python -m ops preview --stack $(STACK)
+
+outputs: ## the outputs of STACK as one JSON object, secrets included
+	@$(RUN) --tools python -m ops outputs --stack $(STACK)
+
+status: ## the local cloud and the stack at a glance
+	@$(RUN) --tools python -m ops status --stack $(STACK)
+
+destroy: ## delete what STACK has in the cloud (asks for the stack's name unless it is local)
+	@$(RUN) --tools python -m ops destroy --stack $(STACK)
+
+down: ## stop the local cloud; its data stays in the cache folder
+	@$(RUN) python -m localcloud down
+
+floor: ## how much of `make up` is boot and package installation alone
+	@$(RUN) --tools python -m bench.floor
+
+test: lint test-unit test-service test-cloud ## everything CI runs
+
+test-unit: ## seconds; no root, no network
+	@$(RUN) --dev pytest -q tests/unit
+
+test-service: ## the app against a real PostgreSQL and Chroma
+	@$(RUN) --dev pytest -q tests/service
+
+test-cloud: ## the local cloud, the real engine, booted machines; needs root
+	@$(RUN) --dev --tools pytest -q tests/cloud
+
+lint: ## ruff, mypy, shellcheck
+	@$(RUN) --dev tools/lint
+
+fmt: ## put imports and simple things in order
+	@$(RUN) --dev ruff check --fix .
+
+lock: ## lock the dependencies again after editing a *.in file
+	@$(RUN) tools/lock
