@@ -1,0 +1,66 @@
+"""`python -m ops COMMAND --stack STACK`: what the Makefile's targets call."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from ops import up
+from ops.engine import LOCAL, Engine, OperatorError
+from ops.init import init
+from ops.local import engine as local_engine
+from ops.show import json_line
+from ops.status import status
+
+
+def engine_of(stack: str) -> Engine:
+    """`local` stacks use a private copy of their config, all others the tracked file."""
+    return local_engine(stack) if stack == LOCAL else Engine(stack)
+
+
+def preview(stack: str) -> None:
+    """Show what `up` would change. With EXPECT_NO_CHANGES=1 any change is a failure."""
+    expect = ["--expect-no-changes"] if os.environ.get("EXPECT_NO_CHANGES") == "1" else []
+    stack_engine = up.prepared(engine_of(stack))
+    stack_engine.run("preview", "--refresh", "--diff", *expect)
+
+
+def destroy(stack: str) -> None:
+    """Delete the stack's resources. Anything but `local` asks for the stack's name, typed (or CONFIRM=STACK)."""
+    if stack != LOCAL:
+        typed = os.environ.get("CONFIRM") or input(f"This deletes what stack {stack!r} has in the cloud. Type its name: ")
+        if typed != stack:
+            raise OperatorError(f"{typed!r} is not {stack!r}; nothing was deleted.")
+    up.prepared(engine_of(stack)).run("destroy", "--yes", "--skip-preview")
+
+
+def outputs(stack: str) -> None:
+    """Print the stack's outputs as one JSON object, secrets included."""
+    import json
+
+    print(json.dumps(engine_of(stack).outputs(), sort_keys=True))
+
+
+COMMANDS = {"up": up.up, "init": init, "preview": preview, "outputs": outputs, "destroy": destroy, "status": status}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it worked, 1 with one line saying what to do otherwise."""
+    parser = argparse.ArgumentParser(prog="ops", description=__doc__)
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    parser.add_argument("--stack", default=LOCAL)
+    options = parser.parse_args(arguments)
+    try:
+        COMMANDS[options.command](options.stack)
+    except OperatorError as error:
+        print(f"sekha: {error}", file=sys.stderr)
+        json_line({"ok": False, "error": str(error)})
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

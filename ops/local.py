@@ -1,0 +1,99 @@
+"""The `local` stack: a local cloud, and a private copy of Pulumi.local.yaml completed with what that cloud handed out.
+
+The tracked Pulumi.local.yaml is never edited: the copy lives in the cache folder and the engine gets it by --config-file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra import keys
+from ops.engine import Engine, OperatorError
+from ops.paths import REPO, stack_dir, write_private
+
+BUCKET_NAME = "sekha-local"
+
+
+def start_cloud() -> dict[str, float]:
+    """Start the local cloud unless it runs; return seconds by stage (`image`, `api`). Raises OperatorError."""
+    result = subprocess.run(
+        [sys.executable, "-m", "localcloud", "up"], cwd=REPO, env={**os.environ, "JSON": "1"}, text=True, stdout=subprocess.PIPE, check=False
+    )
+    if result.returncode != 0:
+        raise OperatorError("the local cloud did not start; the lines above say why.")
+    last = result.stdout.strip().splitlines()[-1]
+    return {str(name): float(seconds) for name, seconds in json.loads(last)["stages"].items()}
+
+
+def cloud_env() -> dict[str, str]:
+    """What the running local cloud hands out: HCLOUD_ENDPOINT, HCLOUD_TOKEN, S3_*."""
+    result = subprocess.run(
+        [sys.executable, "-m", "localcloud", "env", "--json"], cwd=REPO, text=True, stdout=subprocess.PIPE, check=False
+    )
+    if result.returncode != 0:
+        raise OperatorError("the local cloud is not running: start it with `make up` (or `bin/localcloud up`).")
+    env: dict[str, str] = json.loads(result.stdout)
+    return env
+
+
+def ssh_key(folder: Path) -> str:
+    """The public half of the stack's own SSH key, made on first use in `folder`/ssh_key (0600)."""
+    path = folder / "ssh_key"
+    if not path.exists():
+        write_private(path, keys.generate_signing_key())
+    return keys.public_key(path.read_text())
+
+
+def plain_config(template: Mapping[str, Any], cloud: Mapping[str, str], public_key: str) -> dict[str, Any]:
+    """The stack config without secrets: the tracked template, the cloud's addresses, the SSH key."""
+    config = dict(template.get("config") or {})
+    config["hcloud:endpoint"] = cloud["HCLOUD_ENDPOINT"]
+    config["sekha:sshPublicKeys"] = [*config.get("sekha:sshPublicKeys", []), public_key]
+    config["sekha:bucket"] = {
+        "endpoint": cloud["S3_ENDPOINT"],
+        "region": cloud["S3_REGION"],
+        "name": BUCKET_NAME,
+        "addressing": "path",
+        "caFile": cloud["S3_CA_FILE"],
+    }
+    return config
+
+
+def secret_config(cloud: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
+    """The secrets to set: the cloud's credentials where they changed, the stack's own keys where they are missing."""
+    wanted = {
+        "hcloud:token": cloud["HCLOUD_TOKEN"],
+        "sekha:bucketAccessKey": cloud["S3_ACCESS_KEY"],
+        "sekha:bucketSecretKey": cloud["S3_SECRET_KEY"],
+        "sekha:nodeAccessKey": cloud["S3_NODE_ACCESS_KEY"],
+        "sekha:nodeSecretKey": cloud["S3_NODE_SECRET_KEY"],
+    }
+    changed = {name: value for name, value in wanted.items() if present.get(name) != value}
+    return changed | keys.missing_stack_secrets(present)
+
+
+def engine(stack: str) -> Engine:
+    """The engine for the local stack with its private config copy (which may not exist yet)."""
+    return Engine(stack, config_file=stack_dir(stack) / f"Pulumi.{stack}.yaml")
+
+
+def configure(stack_engine: Engine, cloud: Mapping[str, str]) -> None:
+    """Write the private config copy: plain values anew, secrets kept, changed or generated."""
+    path = stack_engine.config_path
+    template = yaml.safe_load((REPO / f"Pulumi.{stack_engine.stack}.yaml").read_text()) or {}
+    before = stack_engine.config()
+    content: dict[str, Any] = {name: before[name] for name in ("secretsprovider", "encryptionsalt") if name in before}
+    kept = {name: value for name, value in (before.get("config") or {}).items() if isinstance(value, dict) and "secure" in value}
+    content["config"] = plain_config(template, cloud, ssh_key(path.parent)) | kept
+    write_private(path, yaml.safe_dump(content, sort_keys=True))
+    stack_engine.select()
+    for name, value in secret_config(cloud, stack_engine.secrets()).items():
+        stack_engine.set(name, value, secret=True)

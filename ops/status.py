@@ -1,0 +1,25 @@
+"""`make status`: the local cloud and the stack at a glance."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ops.engine import LOCAL, Engine, OperatorError
+from ops.local import engine as local_engine
+from ops.paths import REPO
+from ops.show import json_line, table
+
+
+def status(stack: str) -> None:
+    """Print the local cloud's own status (for `local`) and the stack's public outputs."""
+    if stack == LOCAL:
+        subprocess.run([sys.executable, "-m", "localcloud", "status"], cwd=REPO, check=False)
+    engine = local_engine(stack) if stack == LOCAL else Engine(stack)
+    try:
+        outputs = engine.outputs()
+    except OperatorError:
+        outputs = {}
+    public = {name: value for name, value in sorted(outputs.items()) if name != "apiKey"}
+    print(table(["output", "value"], list(public.items())) if public else f"stack {stack!r} is not up")
+    json_line({"stack": stack, "outputs": public})

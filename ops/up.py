@@ -1,0 +1,103 @@
+"""`make up`: from nothing to a healthy Sekha, with the seconds of each stage."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ops import local
+from ops.engine import LOCAL, Engine, OperatorError
+from ops.paths import REPO, cache
+from ops.show import json_line, say, table
+
+STAGES = ("tools", "image", "api", "wheels", "config", "boot", "packages", "database", "vectors", "service", "tls", "serving")
+
+
+def wheelhouse() -> Path:
+    """Build (or find) the wheels that a release carries; keyed by content in the cache. Raises OperatorError."""
+    result = subprocess.run([REPO / "app" / "build-wheelhouse", cache() / "wheels"], text=True, stdout=subprocess.PIPE, check=False)
+    if result.returncode != 0:
+        raise OperatorError("the service's wheels could not be built; the lines above say why.")
+    return Path(result.stdout.strip().splitlines()[-1])
+
+
+def prepared(engine: Engine) -> Engine:
+    """An engine with what every program run needs: passphrase, wheels, and for `local` the running cloud's config."""
+    engine.extra_env["SEKHA_WHEELHOUSE"] = str(wheelhouse())
+    if engine.stack == LOCAL:
+        local.configure(engine, local.cloud_env())
+    else:
+        engine.select()
+    return engine
+
+
+class Stages:
+    """Seconds by stage name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def measure(self, name: str, started: float) -> None:
+        self.seconds[name] = round(time.time() - started, 1)
+
+
+def up(stack: str) -> None:
+    """Bring `stack` up and print the stage table, the URL and how to use it."""
+    stages = Stages()
+    stages.measure("tools", float(os.environ.get("SEKHA_STARTED", time.time())))
+    engine = local.engine(stack) if stack == LOCAL else Engine(stack)
+    if stack == LOCAL:
+        if os.geteuid() != 0:
+            raise OperatorError("`make up` boots machines on this one and needs root: run it as root (or in a root shell).")
+        stages.seconds |= local.start_cloud()
+    started = time.time()
+    engine.extra_env["SEKHA_WHEELHOUSE"] = str(wheelhouse())
+    stages.measure("wheels", started)
+    started = time.time()
+    if stack == LOCAL:
+        local.configure(engine, local.cloud_env())
+    else:
+        engine.select()
+    stages.measure("config", started)
+
+    started = time.time()
+    if stack == LOCAL:
+        engine.up("--yes", "--skip-preview")
+    else:
+        engine.up(interactive=os.environ.get("YES") != "1", *(["--yes"] if os.environ.get("YES") == "1" else []))
+    total = round(time.time() - started, 1)
+    outputs = engine.outputs()
+    report(stack, stages, outputs, total)
+
+
+def report(stack: str, stages: Stages, outputs: dict[str, Any], pulumi_up: float) -> None:
+    """Print what was done and how to use it."""
+    release = outputs.get("release") or {}
+    stages.seconds |= {name: float(value) for name, value in (release.get("stages") or {}).items()}
+    rows = [(name, stages.seconds[name]) for name in STAGES if name in stages.seconds]
+    print(table(["stage", "seconds"], [*rows, ("pulumi up, whole", pulumi_up)]))
+    print(usage(stack, outputs))
+    say("done")
+    json_line({"ok": True, "stack": stack, "url": outputs.get("url"), "stages": stages.seconds, "pulumi_up_seconds": pulumi_up})
+
+
+def usage(stack: str, outputs: dict[str, Any]) -> str:
+    """How to reach the service that is up now. The API key is not printed: it may end in a log."""
+    ca = f" --cacert {outputs['caFile']}" if outputs.get("caFile") else ""
+    lines = [
+        "",
+        f"Sekha is up: {outputs.get('url')}",
+        "",
+        f"  KEY=$(make -s outputs STACK={stack} | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"apiKey\"])')",
+        f"  curl{ca} {outputs.get('url')}/health",
+        f'  curl{ca} -H "Authorization: Bearer $KEY" {outputs.get("url")}/api/v1/conversations',
+        "",
+        f"  ssh:      {outputs.get('ssh')}",
+        f"  costs:    {outputs.get('monthlyCost')}",
+    ]
+    if ca:
+        lines.insert(-2, f"  Python:   SSL_CERT_FILE={outputs['caFile']} makes the sekha SDK trust it")
+    return "\n".join(lines)
