@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -10,8 +11,8 @@ from typing import Any
 
 from ops import local
 from ops.engine import LOCAL, Engine, OperatorError
-from ops.paths import REPO, cache
-from ops.show import json_line, say, table
+from ops.paths import REPO, cache, stack_dir, write_private
+from ops.show import json_line, table
 
 STAGES = ("tools", "image", "api", "wheels", "config", "boot", "packages", "database", "vectors", "service", "tls", "serving")
 
@@ -80,8 +81,9 @@ def report(stack: str, stages: Stages, outputs: dict[str, Any], pulumi_up: float
     rows = [(name, stages.seconds[name]) for name in STAGES if name in stages.seconds]
     print(table(["stage", "seconds"], [*rows, ("pulumi up, whole", pulumi_up)]))
     print(usage(stack, outputs))
-    say("done")
-    json_line({"ok": True, "stack": stack, "url": outputs.get("url"), "stages": stages.seconds, "pulumi_up_seconds": pulumi_up})
+    figures = {"ok": True, "stack": stack, "url": outputs.get("url"), "stages": stages.seconds, "pulumi_up_seconds": pulumi_up}
+    write_private(stack_dir(stack) / "last-up.json", json.dumps(figures))
+    json_line(figures)
 
 
 def usage(stack: str, outputs: dict[str, Any]) -> str:
