@@ -45,8 +45,8 @@ test-cloud: ## the local cloud, the real engine, booted machines; needs root
 lint: ## ruff, mypy, shellcheck
 	@$(RUN) --dev tools/lint
 
-fmt: ## put imports and simple things in order
-	@$(RUN) --dev ruff check --fix .
+fmt: ## format, sort imports, mend simple things
+	@$(RUN) --dev sh -c "ruff check --fix . && ruff format ."
 
 lock: ## lock the dependencies again after editing a *.in file
 	@$(RUN) tools/lock

@@ -14,8 +14,8 @@ import time
 
 import httpx
 import yaml
-
 from infra.roles import ROLE_ORDER, load_meta
+
 from ops.engine import LOCAL
 from ops.paths import REPO, stack_dir
 from ops.show import json_line, say, table
@@ -31,17 +31,29 @@ def packages() -> list[str]:
 
 def user_data() -> str:
     """A cloud-config that installs the packages and then answers HTTP on port 80."""
-    done = "mkdir -p /run/done && echo ok > /run/done/index.html && cd /run/done && nohup python3 -m http.server 80 >/dev/null 2>&1 &"
+    serve = "nohup python3 -m http.server 80 >/dev/null 2>&1 &"
+    done = f"mkdir -p /run/done && echo ok > /run/done/index.html && cd /run/done && {serve}"
     # The same preparation as a release's: no PostgreSQL cluster is made by the package.
     files = [{"path": "/etc/postgresql-common/createcluster.conf", "content": "create_main_cluster = false\n"}]
-    return "#cloud-config\n" + yaml.safe_dump({"package_update": True, "packages": packages(), "write_files": files, "runcmd": [done]})
+    return "#cloud-config\n" + yaml.safe_dump(
+        {"package_update": True, "packages": packages(), "write_files": files, "runcmd": [done]}
+    )
 
 
 def boot_and_install() -> float:
     """Seconds from POST /servers to all packages installed, on a server of its own in a project of its own."""
-    env = json.loads(subprocess.run([sys.executable, "-m", "localcloud", "env", "--new-project", "--json"],
-                                    cwd=REPO, check=True, text=True, stdout=subprocess.PIPE).stdout)
-    api = httpx.Client(base_url=env["HCLOUD_ENDPOINT"], headers={"Authorization": f"Bearer {env['HCLOUD_TOKEN']}"}, timeout=30)
+    env = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "localcloud", "env", "--new-project", "--json"],
+            cwd=REPO,
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        ).stdout
+    )
+    api = httpx.Client(
+        base_url=env["HCLOUD_ENDPOINT"], headers={"Authorization": f"Bearer {env['HCLOUD_TOKEN']}"}, timeout=30
+    )
     started = time.monotonic()
     body = {"name": "floor", "server_type": "cx33", "image": "debian-13", "location": "fsn1", "user_data": user_data()}
     server = api.post("/servers", json=body).raise_for_status().json()["server"]
@@ -54,7 +66,7 @@ def boot_and_install() -> float:
             except httpx.HTTPError:
                 pass
             time.sleep(0.2)
-        raise SystemExit(f"floor: the packages were not installed within {TIMEOUT:g} s; see `bin/localcloud logs floor`")
+        raise SystemExit(f"floor: packages not installed within {TIMEOUT:g} s; see `bin/localcloud logs floor`")
     finally:
         api.delete(f"/servers/{server['id']}")
 
@@ -68,10 +80,15 @@ def main() -> None:
     say(f"booting a bare server with {len(packages())} packages")
     floor = round(boot_and_install(), 1)
     whole = float(up["pulumi_up_seconds"])
-    print(table(["what", "seconds", "of the floor"], [
-        ("floor: boot + packages alone", floor, 1.0),
-        ("`pulumi up` to a healthy /health over TLS", whole, whole / floor),
-    ]))
+    print(
+        table(
+            ["what", "seconds", "of the floor"],
+            [
+                ("floor: boot + packages alone", floor, 1.0),
+                ("`pulumi up` to a healthy /health over TLS", whole, whole / floor),
+            ],
+        )
+    )
     json_line({"floor_seconds": floor, "pulumi_up_seconds": whole, "ratio": round(whole / floor, 2)})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 
@@ -29,7 +30,7 @@ def preview(stack: str) -> None:
 def destroy(stack: str) -> None:
     """Delete the stack's resources. Anything but `local` asks for the stack's name, typed (or CONFIRM=STACK)."""
     if stack != LOCAL:
-        typed = os.environ.get("CONFIRM") or input(f"This deletes what stack {stack!r} has in the cloud. Type its name: ")
+        typed = os.environ.get("CONFIRM") or input(f"This deletes all that stack {stack!r} has. Type its name: ")
         if typed != stack:
             raise OperatorError(f"{typed!r} is not {stack!r}; nothing was deleted.")
     up.prepared(engine_of(stack)).run("destroy", "--yes", "--skip-preview")
@@ -37,8 +38,6 @@ def destroy(stack: str) -> None:
 
 def outputs(stack: str) -> None:
     """Print the stack's outputs as one JSON object, secrets included."""
-    import json
-
     print(json.dumps(engine_of(stack).outputs(), sort_keys=True))
 
 

@@ -74,7 +74,7 @@ class Engine:
             return
         if "encryptionsalt" in self.config():
             raise OperatorError(
-                f"passphrase of stack {self.stack!r} is missing: {self.config_path.name} holds secrets encrypted with it. "
+                f"passphrase of stack {self.stack!r} is missing: {self.config_path.name} holds secrets made with it. "
                 f"Set PULUMI_CONFIG_PASSPHRASE_FILE (or PULUMI_CONFIG_PASSPHRASE), or put it into {path} (mode 0600)."
             )
         write_private(path, secrets.token_urlsafe(32))
@@ -98,7 +98,9 @@ class Engine:
             command.remove("--non-interactive")
         result = subprocess.run(command, env=self.environment(), input=stdin, text=True, check=False)
         if result.returncode != 0:
-            raise OperatorError(f"`pulumi {arguments[0]}` failed with exit code {result.returncode}; its own output above says why.")
+            raise OperatorError(
+                f"`pulumi {arguments[0]}` failed (exit code {result.returncode}); its output above says why."
+            )
 
     def capture(self, *arguments: str, stdin: str | None = None) -> str:
         """Call the engine and return its standard output. Raises OperatorError with its message when it fails."""
@@ -106,7 +108,8 @@ class Engine:
             self.command(*arguments), env=self.environment(), input=stdin, text=True, capture_output=True, check=False
         )
         if result.returncode != 0:
-            raise OperatorError(f"`pulumi {' '.join(arguments[:2])}` failed: {(result.stderr or result.stdout).strip()}")
+            reason = (result.stderr or result.stdout).strip()
+            raise OperatorError(f"`pulumi {' '.join(arguments[:2])}` failed: {reason}")
         return result.stdout
 
     def select(self) -> None:
@@ -114,7 +117,10 @@ class Engine:
         self.ensure_passphrase()
         exists = subprocess.run(
             ["pulumi", "--non-interactive", "--cwd", str(REPO), "stack", "ls", "--json"],
-            env=self.environment(), text=True, capture_output=True, check=False,
+            env=self.environment(),
+            text=True,
+            capture_output=True,
+            check=False,
         )
         if exists.returncode != 0:
             raise OperatorError(f"the state backend can't be read: {(exists.stderr or exists.stdout).strip()}")

@@ -15,7 +15,7 @@ Keep these four things; together they are all that a rebuild needs, without them
 
 
 def init(stack: str) -> None:
-    """Generate API key, stack key and signing key of `stack` where they are missing; existing ones are never replaced."""
+    """Generate API key, stack key and signing key of `stack` where missing; existing ones are never replaced."""
     if stack == LOCAL:
         raise OperatorError("`make up` generates the secrets of `local` itself; init is for the other stacks.")
     engine = Engine(stack)

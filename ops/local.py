@@ -1,6 +1,6 @@
-"""The `local` stack: a local cloud, and a private copy of Pulumi.local.yaml completed with what that cloud handed out.
+"""The `local` stack: a local cloud, and a private copy of Pulumi.local.yaml completed with what that cloud gave.
 
-The tracked Pulumi.local.yaml is never edited: the copy lives in the cache folder and the engine gets it by --config-file.
+The tracked Pulumi.local.yaml is never edited: the copy lives in the cache folder, the engine gets it by --config-file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ BUCKET_NAME = "sekha-local"
 def start_cloud() -> dict[str, float]:
     """Start the local cloud unless it runs; return seconds by stage (`image`, `api`). Raises OperatorError."""
     result = subprocess.run(
-        [sys.executable, "-m", "localcloud", "up"], cwd=REPO, env={**os.environ, "JSON": "1"}, text=True, stdout=subprocess.PIPE, check=False
+        [sys.executable, "-m", "localcloud", "up"],
+        cwd=REPO,
+        env={**os.environ, "JSON": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        check=False,
     )
     if result.returncode != 0:
         raise OperatorError("the local cloud did not start; the lines above say why.")
@@ -91,7 +96,8 @@ def configure(stack_engine: Engine, cloud: Mapping[str, str]) -> None:
     template = yaml.safe_load((REPO / f"Pulumi.{stack_engine.stack}.yaml").read_text()) or {}
     before = stack_engine.config()
     content: dict[str, Any] = {name: before[name] for name in ("secretsprovider", "encryptionsalt") if name in before}
-    kept = {name: value for name, value in (before.get("config") or {}).items() if isinstance(value, dict) and "secure" in value}
+    config_before: dict[str, Any] = before.get("config") or {}
+    kept = {name: value for name, value in config_before.items() if isinstance(value, dict) and "secure" in value}
     content["config"] = plain_config(template, cloud, ssh_key(path.parent)) | kept
     write_private(path, yaml.safe_dump(content, sort_keys=True))
     stack_engine.select()

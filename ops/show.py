@@ -14,8 +14,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
 
     def render(line: Sequence[str]) -> str:
-        cells = [text.ljust(width) if column == 0 else text.rjust(width)
-                 for column, (text, width) in enumerate(zip(line, widths, strict=True))]
+        cells = [
+            text.ljust(width) if column == 0 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
         return "  ".join(cells).rstrip()
 
     return "\n".join([render(lines[0]), "  ".join("-" * width for width in widths), *map(render, lines[1:])])

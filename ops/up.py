@@ -14,12 +14,30 @@ from ops.engine import LOCAL, Engine, OperatorError
 from ops.paths import REPO, cache, stack_dir, write_private
 from ops.show import json_line, table
 
-STAGES = ("tools", "image", "api", "wheels", "config", "boot", "packages", "database", "vectors", "service", "tls", "serving")
+YES = os.environ.get("YES") == "1"
+"""YES=1: no question before a stack other than `local` is changed."""
+
+STAGES = (
+    "tools",
+    "image",
+    "api",
+    "wheels",
+    "config",
+    "boot",
+    "packages",
+    "database",
+    "vectors",
+    "service",
+    "tls",
+    "serving",
+)
 
 
 def wheelhouse() -> Path:
     """Build (or find) the wheels that a release carries; keyed by content in the cache. Raises OperatorError."""
-    result = subprocess.run([REPO / "app" / "build-wheelhouse", cache() / "wheels"], text=True, stdout=subprocess.PIPE, check=False)
+    result = subprocess.run(
+        [REPO / "app" / "build-wheelhouse", cache() / "wheels"], text=True, stdout=subprocess.PIPE, check=False
+    )
     if result.returncode != 0:
         raise OperatorError("the service's wheels could not be built; the lines above say why.")
     return Path(result.stdout.strip().splitlines()[-1])
@@ -52,7 +70,7 @@ def up(stack: str) -> None:
     engine = local.engine(stack) if stack == LOCAL else Engine(stack)
     if stack == LOCAL:
         if os.geteuid() != 0:
-            raise OperatorError("`make up` boots machines on this one and needs root: run it as root (or in a root shell).")
+            raise OperatorError("`make up` boots machines on this one and needs root: run it as root.")
         stages.seconds |= local.start_cloud()
     started = time.time()
     engine.extra_env["SEKHA_WHEELHOUSE"] = str(wheelhouse())
@@ -68,7 +86,7 @@ def up(stack: str) -> None:
     if stack == LOCAL:
         engine.up("--yes", "--skip-preview")
     else:
-        engine.up(interactive=os.environ.get("YES") != "1", *(["--yes"] if os.environ.get("YES") == "1" else []))
+        engine.up(*(["--yes"] if YES else []), interactive=not YES)
     total = round(time.time() - started, 1)
     outputs = engine.outputs()
     report(stack, stages, outputs, total)
@@ -81,7 +99,8 @@ def report(stack: str, stages: Stages, outputs: dict[str, Any], pulumi_up: float
     rows = [(name, stages.seconds[name]) for name in STAGES if name in stages.seconds]
     print(table(["stage", "seconds"], [*rows, ("pulumi up, whole", pulumi_up)]))
     print(usage(stack, outputs))
-    figures = {"ok": True, "stack": stack, "url": outputs.get("url"), "stages": stages.seconds, "pulumi_up_seconds": pulumi_up}
+    figures = {"ok": True, "stack": stack, "url": outputs.get("url"), "pulumi_up_seconds": pulumi_up}
+    figures["stages"] = stages.seconds
     write_private(stack_dir(stack) / "last-up.json", json.dumps(figures))
     json_line(figures)
 
@@ -93,7 +112,7 @@ def usage(stack: str, outputs: dict[str, Any]) -> str:
         "",
         f"Sekha is up: {outputs.get('url')}",
         "",
-        f"  KEY=$(make -s outputs STACK={stack} | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"apiKey\"])')",
+        f'  KEY=$(make -s outputs STACK={stack} | sed \'s/.*"apiKey": "\\([^"]*\\)".*/\\1/\')',
         f"  curl{ca} {outputs.get('url')}/health",
         f'  curl{ca} -H "Authorization: Bearer $KEY" {outputs.get("url")}/api/v1/conversations',
         "",

@@ -19,7 +19,9 @@ def test_a_table_lines_its_columns_up() -> None:
 
 
 @pytest.mark.parametrize(("value", "lines"), [("1", 1), ("", 0)])
-def test_json_is_printed_only_when_asked(value: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_printed_only_when_asked(
+    value: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("JSON", value)
     json_line({"ok": True})
     printed = capsys.readouterr().out.splitlines()
