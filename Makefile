@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: help up down destroy init preview outputs status test test-unit test-service test-cloud lint fmt floor lock
+.PHONY: help up down destroy init preview outputs status test test-unit test-service test-cloud lint fmt floor lock proof-clients proof-machine proof-refusals
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
