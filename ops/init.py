@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra import keys
+from ops import stack_secrets
 from ops.engine import LOCAL, Engine, OperatorError
 from ops.show import say
 
@@ -23,7 +23,7 @@ def init(stack: str) -> None:
         raise OperatorError(f"{engine.config_path.name} is missing: copy Pulumi.prod.yaml to it and edit the values.")
     engine.select()
     present = engine.secrets()
-    missing = keys.missing_stack_secrets(present)
+    missing = stack_secrets.missing(present)
     for name, value in missing.items():
         engine.set(name, value, secret=True)
         say(f"generated {name}")

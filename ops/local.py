@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from infra import keys
+from ops import stack_secrets
 from ops.engine import Engine, OperatorError
 from ops.paths import REPO, stack_dir, write_private
 
@@ -82,7 +83,7 @@ def secret_config(cloud: Mapping[str, str], present: Mapping[str, str]) -> dict[
         "sekha:nodeSecretKey": cloud["S3_NODE_SECRET_KEY"],
     }
     changed = {name: value for name, value in wanted.items() if present.get(name) != value}
-    return changed | keys.missing_stack_secrets(present)
+    return changed | stack_secrets.missing(present)
 
 
 def engine(stack: str) -> Engine:
