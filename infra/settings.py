@@ -1,0 +1,185 @@
+"""Stack config -> Settings. Every value is checked before anything is built; all errors are reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from infra import catalog, checks
+from infra.config_reader import PROJECT, Problem, Reader, SettingsError
+
+__all__ = ["Bucket", "Problem", "Secrets", "Settings", "SettingsError", "parse"]
+
+FOREIGN_NAMESPACES = ("hcloud", "pulumi")
+SECRET_KEYS = (
+    "apiKey",
+    "stackKey",
+    "signingKey",
+    "bucketAccessKey",
+    "bucketSecretKey",
+    "nodeAccessKey",
+    "nodeSecretKey",
+)
+KEYS = (
+    "cloud",
+    "conversations",
+    "messagesPerConversation",
+    "regions",
+    "serverTypes",
+    "domain",
+    "acmeEmail",
+    "adminCidrs",
+    "metricsCidrs",
+    "sshPublicKeys",
+    "monthlyBudget",
+    "protect",
+    "releaseTimeout",
+    "bucket",
+    "trustedSigners",
+    *SECRET_KEYS,
+)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The stack's object store. `addressing` is path or virtual; `ca_file` and `node_principal` may be ""."""
+
+    endpoint: str
+    region: str
+    name: str
+    addressing: str
+    ca_file: str = ""
+    node_principal: str = ""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What must never be printed or put into a resource's plain inputs."""
+
+    api_key: str = field(repr=False)
+    stack_key: str = field(repr=False)
+    signing_key: str = field(repr=False)
+    bucket_access_key: str = field(repr=False)
+    bucket_secret_key: str = field(repr=False)
+    node_access_key: str = field(repr=False)
+    node_secret_key: str = field(repr=False)
+    hcloud_token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The validated config of one stack. Budget in whole EUR a month (0: none), timeout in seconds."""
+
+    stack: str
+    cloud: str
+    conversations: int
+    messages_per_conversation: int
+    regions: tuple[str, ...]
+    server_types: tuple[str, ...]
+    domain: str
+    acme_email: str
+    admin_cidrs: tuple[str, ...]
+    metrics_cidrs: tuple[str, ...]
+    ssh_public_keys: tuple[str, ...]
+    monthly_budget: int
+    protect: bool
+    release_timeout: int
+    trusted_signers: tuple[str, ...]
+    bucket: Bucket
+    hcloud_endpoint: str
+    secrets: Secrets
+
+
+def _same(value: str) -> str:
+    return value
+
+
+def _bucket(read: Reader) -> Bucket:
+    raw = read.json("bucket", dict, "an object with endpoint, region, name and addressing")
+    fields = ("endpoint", "region", "name", "addressing", "caFile", "nodePrincipal")
+    for name in raw:
+        if name not in fields:
+            read.note(f"{PROJECT}:bucket.{name}", raw[name], f"unknown; known: {', '.join(fields)}")
+    return Bucket(
+        endpoint=read.part(raw, "endpoint", checks.endpoint),
+        region=read.part(raw, "region", _same),
+        name=read.part(raw, "name", checks.bucket_name),
+        addressing=read.part(raw, "addressing", lambda value: checks.known("addressing", ("path", "virtual"), value)),
+        ca_file=read.part(raw, "caFile", checks.readable_file, optional=True),
+        node_principal=read.part(raw, "nodePrincipal", _same, optional=True),
+    )
+
+
+def _unknown_keys(read: Reader) -> None:
+    for key, value in read.config.items():
+        namespace, _, name = key.partition(":")
+        if namespace == PROJECT and name not in KEYS:
+            near = get_close_matches(name, KEYS, 1)
+            hint = f"did you mean {PROJECT}:{near[0]}?" if near else f"known: {', '.join(KEYS)}"
+            remedy = f"unknown key; {hint}"
+            read.note(key, "(not shown: it may be a secret)" if "key" in name.lower() else value, remedy)
+        elif namespace not in (PROJECT, *FOREIGN_NAMESPACES):
+            read.note(key, "(not shown)", f"unknown namespace; did you mean {PROJECT}:{name}?")
+
+
+def parse(
+    config: Mapping[str, str], stack: str, environ: Mapping[str, str], encrypted: Collection[str] | None = None
+) -> Settings:
+    """Settings of `stack` from its full config: `namespace:name` -> text, lists and objects as JSON (PULUMI_CONFIG).
+
+    `environ` may hold HCLOUD_TOKEN and HCLOUD_ENDPOINT; `encrypted` names the keys the config holds encrypted (None:
+    not known). Raises SettingsError listing every problem with its key, value and remedy.
+    """
+    read = Reader(config, stack)
+    read.checked("stack", stack, stack, checks.stack_name, "")
+    _unknown_keys(read)
+    cloud = config.get(f"{PROJECT}:cloud", "hetzner")
+    if cloud not in catalog.clouds():
+        read.text("cloud", lambda value: checks.known("cloud", catalog.clouds(), value))
+        raise SettingsError(read.problems)  # what follows depends on the cloud
+    offer = catalog.load(cloud)
+    regions = read.texts("regions", lambda value: checks.known("region", offer.network_zones, value))
+    if not regions and f"{PROJECT}:regions" not in {problem.key for problem in read.problems}:
+        read.note(f"{PROJECT}:regions", "[]", f"name at least one of: {', '.join(offer.network_zones)}")
+    token = config.get("hcloud:token") or environ.get("HCLOUD_TOKEN", "")
+    if not token:
+        read.note("hcloud:token", "missing", f"set HCLOUD_TOKEN, or run: make init STACK={stack}")
+    else:
+        read.checked("hcloud:token", f"(secret of {len(token)} characters)", token, checks.hcloud_token, "")
+    if token and encrypted is not None and config.get("hcloud:token") and "hcloud:token" not in encrypted:
+        read.note("hcloud:token", "(not shown)", "is not encrypted; run: pulumi config set --secret hcloud:token")
+    settings = Settings(
+        stack=stack,
+        cloud=cloud,
+        conversations=read.integer("conversations", 20_000, checks.conversations),
+        messages_per_conversation=read.integer("messagesPerConversation", 10, checks.between(1, 1000, "messages")),
+        regions=regions,
+        server_types=read.texts("serverTypes", lambda value: checks.known("server type", offer.server_types, value)),
+        domain=read.text("domain", checks.domain),
+        acme_email=read.text("acmeEmail", checks.email),
+        admin_cidrs=read.texts("adminCidrs", checks.cidr),
+        metrics_cidrs=read.texts("metricsCidrs", checks.cidr),
+        ssh_public_keys=read.texts("sshPublicKeys", checks.ssh_public_key),
+        monthly_budget=read.integer("monthlyBudget", 0, checks.between(0, 1_000_000, "EUR a month (0: no limit)")),
+        protect=read.boolean("protect", True),
+        release_timeout=read.integer("releaseTimeout", 900, checks.between(60, 7200, "seconds")),
+        trusted_signers=read.texts("trustedSigners", checks.signer),
+        bucket=_bucket(read),
+        hcloud_endpoint=config.get("hcloud:endpoint")
+        or environ.get("HCLOUD_ENDPOINT")
+        or "https://api.hetzner.cloud/v1",
+        secrets=Secrets(
+            api_key=read.secret("apiKey", checks.api_key, encrypted),
+            stack_key=read.secret("stackKey", checks.stack_key, encrypted),
+            signing_key=read.secret("signingKey", checks.signing_key, encrypted),
+            bucket_access_key=read.secret("bucketAccessKey", _same, encrypted),
+            bucket_secret_key=read.secret("bucketSecretKey", _same, encrypted),
+            node_access_key=read.secret("nodeAccessKey", _same, encrypted),
+            node_secret_key=read.secret("nodeSecretKey", _same, encrypted),
+            hcloud_token=token,
+        ),
+    )
+    if read.problems:
+        raise SettingsError(read.problems)
+    return settings
