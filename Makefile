@@ -50,3 +50,12 @@ fmt: ## format, sort imports, mend simple things
 
 lock: ## lock the dependencies again after editing a *.in file
 	@$(RUN) tools/lock
+
+proof-clients: ## curl and the real sekha SDK against the URL of the local stack
+	@$(RUN) --dev --tools python -m proof.clients
+
+proof-machine: ## user-data, secrets, ports and the metadata lock of the local stack's machine
+	@$(RUN) --tools python -m proof.machine
+
+proof-refusals: ## bad input, and the answer each gets before anything is touched
+	@$(RUN) python -m proof.refusals
