@@ -103,7 +103,7 @@ def _too_much(need: sizing.Demand, why: str) -> Problem:
 
 
 def _choices(settings: Settings, catalog: Catalog, need: sizing.Demand) -> tuple[Choice, ...]:
-    """Regions x types, the configured order first, else by price. Types too small or of another architecture are out."""
+    """Regions x types, in the configured order, else by price; without types too small or of a wrong architecture."""
     fitting = {
         name
         for name, row in catalog.server_types.items()

@@ -1,0 +1,60 @@
+"""Plan -> resources. One module per cloud; what they have in common is here, and no cloud's SDK."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import pulumi
+
+from infra.catalog import Catalog
+from infra.plan import Choice, Plan
+from infra.settings import Settings
+
+
+class CloudError(Exception):
+    """The cloud can't be asked, or can't give what the plan needs; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the machine goes and why. `known_ssh_keys`: key blob -> id of SSH keys the project has from elsewhere.
+
+    `notes` is what a preview should say besides, e.g. that a price differs from the catalog's.
+    """
+
+    choice: Choice
+    why: str
+    known_ssh_keys: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A built node as the release needs it: public address, cloud-init's instance id, the data volume's device path.
+
+    `ready` is what has to exist before a release can be applied.
+    """
+
+    node: str
+    address: pulumi.Output[str]
+    instance_id: pulumi.Output[str]
+    data_device: pulumi.Output[str]
+    ready: tuple[pulumi.Resource, ...]
+
+
+class Cloud(Protocol):
+    """What a module in this package offers."""
+
+    def place(self, plan: Plan, settings: Settings, catalog: Catalog) -> Placement:
+        """Choose once: the place of what exists, else the first orderable choice. Raises CloudError."""
+
+    def build(self, plan: Plan, placement: Placement, catalog: Catalog, user_data: str) -> Machine:
+        """Register the plan's resources; `user_data` is stage 0 in clear and goes nowhere but into a secret property."""
+
+
+def load(name: str) -> Cloud:
+    """The module of cloud `name`; only this one's SDK gets imported."""
+    return cast(Cloud, importlib.import_module(f"infra.clouds.{name}"))

@@ -1,0 +1,142 @@
+"""Plan -> Hetzner Cloud resources. No sizing, pricing or policy in here."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pulumi
+import pulumi_hcloud as hcloud
+
+from infra import naming
+from infra.catalog import Catalog
+from infra.clouds import Machine, Placement
+from infra.clouds.hetzner_api import place
+from infra.plan import NETWORK, NODE_ADDRESS, SUBNET, Plan
+
+__all__ = ["HetznerStack", "build", "place"]
+
+
+def build(plan: Plan, placement: Placement, catalog: Catalog, user_data: str) -> Machine:
+    """Register the resources of `plan` at `placement`; `user_data` becomes a secret."""
+    return HetznerStack(plan, placement, catalog, user_data).machine
+
+
+class HetznerStack(pulumi.ComponentResource):
+    """A single server with its data volume, address, private network and firewall."""
+
+    machine: Machine
+
+    def __init__(self, plan: Plan, placement: Placement, catalog: Catalog, user_data: str) -> None:
+        super().__init__("sekha:cloud:Hetzner", plan.stack)
+        self.plan, self.location = plan, placement.choice.location
+        ssh_keys = self._ssh_keys(placement)
+        subnet = self._network(catalog.network_zones[self.location])
+        firewall = self._firewall()
+        address = self._address()
+        volume = self._volume()
+        group = hcloud.PlacementGroup(
+            "spread", name=self._object_name("spread"), type="spread", labels=self._object_labels("placement-group", "spread"),
+            opts=self._options(),
+        )  # fmt: skip
+        server = hcloud.Server(
+            plan.node.name,
+            name=plan.node.name,
+            server_type=placement.choice.server_type,
+            location=self.location,
+            image=plan.image,
+            ssh_keys=ssh_keys,
+            user_data=pulumi.Output.secret(user_data),  # the SDK does not mark it
+            firewall_ids=[_number(firewall)],
+            placement_group_id=_number(group),
+            public_nets=[
+                hcloud.ServerPublicNetArgs(ipv4_enabled=True, ipv4=_number(address), ipv6_enabled=False),
+            ],
+            shutdown_before_deletion=True,  # the database ends cleanly
+            labels=self._object_labels("server", plan.node.name),
+            # Its address is fixed, so a successor can only be made when it is gone.
+            opts=self._options(delete_before_replace=True),
+        )
+        hcloud.ServerNetwork(
+            "private", server_id=_number(server), subnet_id=subnet.id, ip=NODE_ADDRESS,
+            opts=self._options(delete_before_replace=True),
+        )  # fmt: skip
+        attachment = hcloud.VolumeAttachment(
+            "data", server_id=_number(server), volume_id=_number(volume), automount=False,
+            opts=self._options(delete_before_replace=True),
+        )  # fmt: skip
+        self.machine = Machine(
+            node=plan.node.name,
+            address=address.ip_address,
+            instance_id=server.id.apply(str),
+            data_device=volume.linux_device,
+            ready=(server, attachment),
+        )
+        self.register_outputs({"address": address.ip_address, "server": server.id})
+
+    def _object_name(self, part: str) -> str:
+        return naming.resource(self.plan.stack, part)
+
+    def _object_labels(self, kind: str, name: str) -> dict[str, str]:
+        return naming.labels(self.plan.stack, kind, name)
+
+    def _options(self, *, protect: bool = False, delete_before_replace: bool = False) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, protect=protect, delete_before_replace=delete_before_replace)
+
+    def _ssh_keys(self, placement: Placement) -> list[pulumi.Input[str]]:
+        """Ids of the administrators' keys: made here, or found where the project has them already."""
+        ids: list[pulumi.Input[str]] = []
+        for line in sorted(set(self.plan.ssh_public_keys)):
+            blob = " ".join(line.split()[:2])
+            if blob in placement.known_ssh_keys:
+                ids.append(str(placement.known_ssh_keys[blob]))
+                continue
+            part = f"admin-{hashlib.sha256(blob.encode()).hexdigest()[:8]}"
+            key = hcloud.SshKey(
+                part, name=self._object_name(part), public_key=line, labels=self._object_labels("ssh-key", part),
+                opts=self._options(delete_before_replace=True),
+            )  # fmt: skip
+            ids.append(key.id)
+        return ids
+
+    def _network(self, zone: str) -> hcloud.NetworkSubnet:
+        network = hcloud.Network(
+            "network", name=self._object_name("network"), ip_range=NETWORK, labels=self._object_labels("network", "network"),
+            opts=self._options(),
+        )  # fmt: skip
+        return hcloud.NetworkSubnet(
+            "subnet", network_id=_number(network), type="cloud", ip_range=SUBNET, network_zone=zone,
+            opts=self._options(delete_before_replace=True),
+        )  # fmt: skip
+
+    def _firewall(self) -> hcloud.Firewall:
+        rules = [
+            hcloud.FirewallRuleArgs(
+                direction="in", protocol=rule.protocol, port=rule.port, source_ips=list(rule.sources),
+                description=rule.description,
+            )
+            for rule in self.plan.firewall
+        ]  # fmt: skip
+        return hcloud.Firewall(
+            "firewall", name=self._object_name("firewall"), rules=rules, labels=self._object_labels("firewall", "firewall"),
+            opts=self._options(),
+        )  # fmt: skip
+
+    def _address(self) -> hcloud.PrimaryIp:
+        protect = self.plan.protect
+        return hcloud.PrimaryIp(
+            "address", name=self._object_name("address"), type="ipv4", assignee_type="server", auto_delete=False,
+            location=self.location, delete_protection=protect, labels=self._object_labels("primary-ip", "address"),
+            opts=self._options(protect=protect),
+        )  # fmt: skip
+
+    def _volume(self) -> hcloud.Volume:
+        protect = self.plan.protect
+        return hcloud.Volume(
+            "data", name=self._object_name("data"), size=self.plan.volume_gb, format="ext4", location=self.location,
+            delete_protection=protect, labels=self._object_labels("volume", "data"), opts=self._options(protect=protect),
+        )  # fmt: skip
+
+
+def _number(resource: pulumi.CustomResource) -> pulumi.Output[int]:
+    """The resource's id as the number that other resources' arguments want."""
+    return resource.id.apply(int)
