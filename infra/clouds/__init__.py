@@ -52,7 +52,7 @@ class Cloud(Protocol):
         """Choose once: the place of what exists, else the first orderable choice. Raises CloudError."""
 
     def build(self, plan: Plan, placement: Placement, catalog: Catalog, user_data: str) -> Machine:
-        """Register the plan's resources; `user_data` is stage 0 in clear and goes nowhere but into a secret property."""
+        """Register the plan's resources; `user_data` is stage 0, which becomes a secret property."""
 
 
 def load(name: str) -> Cloud:

@@ -35,7 +35,7 @@ class HetznerStack(pulumi.ComponentResource):
         address = self._address()
         volume = self._volume()
         group = hcloud.PlacementGroup(
-            "spread", name=self._object_name("spread"), type="spread", labels=self._object_labels("placement-group", "spread"),
+            "spread", name=self._title("spread"), type="spread", labels=self._tags("placement-group", "spread"),
             opts=self._options(),
         )  # fmt: skip
         server = hcloud.Server(
@@ -52,7 +52,7 @@ class HetznerStack(pulumi.ComponentResource):
                 hcloud.ServerPublicNetArgs(ipv4_enabled=True, ipv4=_number(address), ipv6_enabled=False),
             ],
             shutdown_before_deletion=True,  # the database ends cleanly
-            labels=self._object_labels("server", plan.node.name),
+            labels=self._tags("server", plan.node.name),
             # Its address is fixed, so a successor can only be made when it is gone.
             opts=self._options(delete_before_replace=True),
         )
@@ -73,10 +73,10 @@ class HetznerStack(pulumi.ComponentResource):
         )
         self.register_outputs({"address": address.ip_address, "server": server.id})
 
-    def _object_name(self, part: str) -> str:
+    def _title(self, part: str) -> str:
         return naming.resource(self.plan.stack, part)
 
-    def _object_labels(self, kind: str, name: str) -> dict[str, str]:
+    def _tags(self, kind: str, name: str) -> dict[str, str]:
         return naming.labels(self.plan.stack, kind, name)
 
     def _options(self, *, protect: bool = False, delete_before_replace: bool = False) -> pulumi.ResourceOptions:
@@ -92,7 +92,7 @@ class HetznerStack(pulumi.ComponentResource):
                 continue
             part = f"admin-{hashlib.sha256(blob.encode()).hexdigest()[:8]}"
             key = hcloud.SshKey(
-                part, name=self._object_name(part), public_key=line, labels=self._object_labels("ssh-key", part),
+                part, name=self._title(part), public_key=line, labels=self._tags("ssh-key", part),
                 opts=self._options(delete_before_replace=True),
             )  # fmt: skip
             ids.append(key.id)
@@ -100,7 +100,7 @@ class HetznerStack(pulumi.ComponentResource):
 
     def _network(self, zone: str) -> hcloud.NetworkSubnet:
         network = hcloud.Network(
-            "network", name=self._object_name("network"), ip_range=NETWORK, labels=self._object_labels("network", "network"),
+            "network", name=self._title("network"), ip_range=NETWORK, labels=self._tags("network", "network"),
             opts=self._options(),
         )  # fmt: skip
         return hcloud.NetworkSubnet(
@@ -117,23 +117,23 @@ class HetznerStack(pulumi.ComponentResource):
             for rule in self.plan.firewall
         ]  # fmt: skip
         return hcloud.Firewall(
-            "firewall", name=self._object_name("firewall"), rules=rules, labels=self._object_labels("firewall", "firewall"),
+            "firewall", name=self._title("firewall"), rules=rules, labels=self._tags("firewall", "firewall"),
             opts=self._options(),
         )  # fmt: skip
 
     def _address(self) -> hcloud.PrimaryIp:
         protect = self.plan.protect
         return hcloud.PrimaryIp(
-            "address", name=self._object_name("address"), type="ipv4", assignee_type="server", auto_delete=False,
-            location=self.location, delete_protection=protect, labels=self._object_labels("primary-ip", "address"),
+            "address", name=self._title("address"), type="ipv4", assignee_type="server", auto_delete=False,
+            location=self.location, delete_protection=protect, labels=self._tags("primary-ip", "address"),
             opts=self._options(protect=protect),
         )  # fmt: skip
 
     def _volume(self) -> hcloud.Volume:
         protect = self.plan.protect
         return hcloud.Volume(
-            "data", name=self._object_name("data"), size=self.plan.volume_gb, format="ext4", location=self.location,
-            delete_protection=protect, labels=self._object_labels("volume", "data"), opts=self._options(protect=protect),
+            "data", name=self._title("data"), size=self.plan.volume_gb, format="ext4", location=self.location,
+            delete_protection=protect, labels=self._tags("volume", "data"), opts=self._options(protect=protect),
         )  # fmt: skip
 
 
