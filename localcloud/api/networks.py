@@ -1,0 +1,221 @@
+"""Networks with their subnets and routes. Which servers are in a network is a field of the server (private_net)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from localcloud import addresses, catalog
+from localcloud.api.call import Call, network_of
+from localcloud.api.errors import invalid, limit, not_found, refused
+from localcloud.api.listing import page, paginate
+from localcloud.api.routes import Answer, Route
+from localcloud.store import Data
+from localcloud.worker import Operation, Resource, Scope
+
+KIND = "network"
+PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]  # RFC 1918
+MAX_ROUTES, MAX_SUBNETS = 100, 50
+
+
+def view(scope: Scope, data: Data) -> Data:
+    """The network as the API shows it, with its servers."""
+    return {**data, "servers": [server["id"] for server, _ in members(scope, data)], "load_balancers": []}
+
+
+def members(scope: Scope, data: Data) -> list[tuple[Data, Data]]:
+    """(server, its private_net entry) of every server in the network."""
+    return [(s, nic) for s in scope.all("server") for nic in s["private_net"] if nic["network"] == data["id"]]
+
+
+def _range(value: Any) -> str:
+    net = network_of("ip_range", value)
+    if net.prefixlen > 24 or not any(net.subnet_of(private) for private in PRIVATE):  # type: ignore[arg-type]
+        raise invalid("ip_range", f"{value!r} is not a private (RFC 1918) range of at least /24")
+    return str(net)
+
+
+def _subnet(data: Data, wish: Any) -> Data:
+    """A valid new subnet of the network."""
+    if not isinstance(wish, dict):
+        raise invalid("subnets", "must be objects")
+    kind = wish.get("type", "cloud")
+    if kind not in ("cloud", "server"):
+        raise invalid("type", "must be cloud or server (vswitch does not exist here)")
+    zones = {row["network_zone"] for row in catalog.locations()}
+    if wish.get("network_zone") not in zones:
+        raise invalid("network_zone", f"must be one of {', '.join(sorted(zones))}")
+    if len(data["subnets"]) >= MAX_SUBNETS:
+        raise limit("subnet")
+    others = [row["ip_range"] for row in data["subnets"]]
+    text = wish.get("ip_range") or addresses.free_subnet(data["ip_range"], others)
+    if text is None:
+        raise invalid("ip_range", "there is no room for another subnet in the network")
+    net = network_of("ip_range", text)
+    if net.prefixlen > 30 or not net.subnet_of(IPv4Network(data["ip_range"])):  # type: ignore[arg-type]
+        raise invalid("ip_range", f"{text!r} is not within the network's {data['ip_range']}, at most /30")
+    if any(net.overlaps(IPv4Network(other)) for other in others):
+        raise invalid("ip_range", f"{text!r} overlaps another subnet")
+    gateway = addresses.gateway(data["ip_range"])
+    return {
+        "type": kind,
+        "ip_range": str(net),
+        "network_zone": wish["network_zone"],
+        "gateway": gateway,
+        "vswitch_id": None,
+    }
+
+
+def _route(data: Data, wish: Any) -> Data:
+    """A valid new route of the network."""
+    if not isinstance(wish, dict):
+        raise invalid("routes", "must be objects")
+    destination = str(network_of("destination", wish.get("destination")))
+    try:
+        gateway = IPv4Address(wish.get("gateway"))
+    except ValueError:
+        raise invalid("gateway", "must be an IPv4 address") from None
+    if gateway not in IPv4Network(data["ip_range"]) or str(gateway) == addresses.gateway(data["ip_range"]):
+        raise invalid("gateway", "must be an address of the network other than its own gateway")
+    if any(row["destination"] == destination for row in data["routes"]):
+        raise invalid("destination", "there is a route to this destination already")
+    if len(data["routes"]) >= MAX_ROUTES:
+        raise limit("route")
+    return {"destination": destination, "gateway": str(gateway)}
+
+
+def create(call: Call) -> Answer:
+    labels, expose = call.labels(), call.flag("expose_routes_to_vswitch")
+    data: Data = {"ip_range": _range(call.body.get("ip_range")), "subnets": [], "routes": []}
+    for wish in call.items("subnets"):
+        data["subnets"].append(_subnet(data, wish))
+    for wish in call.items("routes"):
+        data["routes"].append(_route(data, wish))
+    rest = {"labels": labels, "protection": {"delete": False}, "expose_routes_to_vswitch": expose}
+    data = call.add(KIND, {"name": call.name(KIND), **data, **rest})
+    call.act("create_network", [(KIND, data["id"])], "create_network", {"id": data["id"]}, hidden=True)
+    return 201, {KIND: view(call, data)}
+
+
+def index(call: Call) -> Answer:
+    return 200, page(call, "networks", [view(call, row) for row in call.all(KIND)])
+
+
+def read(call: Call) -> Answer:
+    return 200, {KIND: view(call, call.target(KIND))}
+
+
+def update(call: Call) -> Answer:
+    data = call.target(KIND)
+    call.update_name_and_labels(KIND, data)
+    data["expose_routes_to_vswitch"] = call.flag("expose_routes_to_vswitch", data["expose_routes_to_vswitch"])
+    call.save(KIND, data)
+    return 200, {KIND: view(call, data)}
+
+
+def delete(call: Call) -> Answer:
+    """Members are detached; only protection is in the way."""
+    data = call.target(KIND)
+    call.check_unprotected(KIND, data)
+    servers = [server for server, _ in members(call, data)]
+    for server in servers:
+        server["private_net"] = [nic for nic in server["private_net"] if nic["network"] != data["id"]]
+        call.save("server", server)
+    call.delete(KIND, data)
+    keys: list[Resource] = [("server", server["id"]) for server in servers]
+    args = {"id": data["id"], "servers": [server["id"] for server in servers]}
+    call.act("delete_network", [(KIND, data["id"])], "delete_network", args, also=keys, hidden=True)
+    return 204, None
+
+
+def _acted(call: Call, data: Data, command: str) -> Answer:
+    call.save(KIND, data)
+    return 201, {"action": call.acted(command, [(KIND, data["id"])])}
+
+
+def add_subnet(call: Call) -> Answer:
+    data = call.target(KIND)
+    data["subnets"].append(_subnet(data, call.body))
+    return _acted(call, data, "add_subnet")
+
+
+def delete_subnet(call: Call) -> Answer:
+    data, text = call.target(KIND), call.required("ip_range")
+    net = network_of("ip_range", text)
+    if text not in [row["ip_range"] for row in data["subnets"]]:
+        raise not_found("subnet", text)
+    if any(IPv4Address(nic["ip"]) in net for _, nic in members(call, data)):
+        raise refused("service_error", "cannot remove subnet because servers are attached to it")
+    data["subnets"] = [row for row in data["subnets"] if row["ip_range"] != text]
+    return _acted(call, data, "delete_subnet")
+
+
+def add_route(call: Call) -> Answer:
+    data = call.target(KIND)
+    data["routes"].append(_route(data, call.body))
+    return _acted(call, data, "add_route")
+
+
+def delete_route(call: Call) -> Answer:
+    data = call.target(KIND)
+    wish = {"destination": call.required("destination"), "gateway": call.required("gateway")}
+    if wish not in data["routes"]:
+        raise not_found("route", wish["destination"])
+    data["routes"].remove(wish)
+    return _acted(call, data, "delete_route")
+
+
+def change_ip_range(call: Call) -> Answer:
+    data, text = call.target(KIND), _range(call.body.get("ip_range"))
+    old, new = IPv4Network(data["ip_range"]), IPv4Network(text)
+    if not old.subnet_of(new) or addresses.gateway(text) != addresses.gateway(data["ip_range"]):
+        raise invalid("ip_range", f"can only extend {data['ip_range']}, keeping its first address")
+    data["ip_range"] = text
+    call.save(KIND, data)
+    return 201, {"action": call.act("change_ip_range", [(KIND, data["id"])], "create_network", {"id": data["id"]})}
+
+
+def change_protection(call: Call) -> Answer:
+    return 201, call.protect(KIND, call.target(KIND))
+
+
+def member_list(call: Call) -> Answer:
+    data = call.target(KIND)
+    rows = []
+    for server, nic in members(call, data):
+        subnet = next(
+            row["ip_range"] for row in data["subnets"] if IPv4Address(nic["ip"]) in IPv4Network(row["ip_range"])
+        )
+        row = {"id": server["id"], "type": "server", "ip": nic["ip"], "alias_ips": nic["alias_ips"], "subnet": subnet}
+        rows.append({**row, "status": "attached"})
+    return 200, paginate(call, "members", rows)
+
+
+def _make(scope: Scope, args: Data) -> None:
+    if data := scope.get(KIND, args["id"]):
+        scope.cloud.backend.create_network(data["id"], data["ip_range"])
+
+
+def _remove(scope: Scope, args: Data) -> None:
+    for server_id in args["servers"]:
+        if scope.get("server", server_id):
+            scope.cloud.backend.detach_network(server_id, args["id"])
+    scope.cloud.backend.delete_network(args["id"])
+
+
+OPERATIONS = {"create_network": Operation(work=_make), "delete_network": Operation(work=_remove)}
+
+ROUTES: list[Route] = [
+    ("POST", "/networks", create),
+    ("GET", "/networks", index),
+    ("GET", "/networks/{id}", read),
+    ("PUT", "/networks/{id}", update),
+    ("DELETE", "/networks/{id}", delete),
+    ("GET", "/networks/{id}/members", member_list),
+    ("POST", "/networks/{id}/actions/add_subnet", add_subnet),
+    ("POST", "/networks/{id}/actions/delete_subnet", delete_subnet),
+    ("POST", "/networks/{id}/actions/add_route", add_route),
+    ("POST", "/networks/{id}/actions/delete_route", delete_route),
+    ("POST", "/networks/{id}/actions/change_ip_range", change_ip_range),
+    ("POST", "/networks/{id}/actions/change_protection", change_protection),
+]

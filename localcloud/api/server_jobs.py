@@ -1,0 +1,125 @@
+"""The work behind a server's actions: backend calls, and what they change in the state. All may be repeated."""
+
+from __future__ import annotations
+
+from localcloud.api.firewall_sync import rules_of
+from localcloud.api.server_state import set_state, spec_of
+from localcloud.store import Data
+from localcloud.worker import Operation, Scope
+
+
+def _server(scope: Scope, args: Data) -> Data:
+    server = scope.get("server", args["server"])
+    if server is None:
+        raise LookupError(f"server {args['server']} is gone")
+    return server
+
+
+def _clear(scope: Scope, args: Data) -> None:
+    set_state(scope, args["server"], None)
+
+
+def _create(scope: Scope, args: Data) -> None:
+    server, backend = _server(scope, args), scope.cloud.backend
+    backend.create_server(spec_of(scope, server))
+    backend.set_firewall(server["id"], rules_of(scope, server))
+
+
+def _created(scope: Scope, args: Data) -> None:
+    server = _server(scope, args)
+    scope.save("server", {**server, "root_password": None, "state": "starting" if args["start"] else None})
+
+
+def _start(scope: Scope, args: Data) -> None:
+    scope.cloud.backend.start_server(spec_of(scope, _server(scope, args)))
+
+
+def _stop(scope: Scope, args: Data) -> None:
+    scope.cloud.backend.stop_server(args["server"], hard=True)
+
+
+def _shutdown(scope: Scope, args: Data) -> None:
+    scope.cloud.backend.stop_server(args["server"], hard=False)
+
+
+def _restart(scope: Scope, args: Data) -> None:
+    _stop(scope, args)
+    _start(scope, args)
+
+
+def _rebuild(scope: Scope, args: Data) -> None:
+    backend, server = scope.cloud.backend, _server(scope, args)
+    new = spec_of(scope, {**server, **args["change"]})
+    backend.stop_server(server["id"], hard=True)
+    backend.rebuild_server(new)
+    backend.set_firewall(server["id"], rules_of(scope, server))
+    backend.start_server(new)
+
+
+def _change_type(scope: Scope, args: Data) -> None:
+    new = spec_of(scope, {**_server(scope, args), **args["change"]})
+    scope.cloud.backend.update_server(new)
+    scope.cloud.backend.start_server(new)
+
+
+def _changed(scope: Scope, args: Data) -> None:
+    change = {**args["change"]}
+    if "root_password" in change:
+        change["root_password"] = None  # it is on the machine now
+    scope.save("server", {**_server(scope, args), **change, "state": None})
+
+
+def _delete(scope: Scope, args: Data) -> None:
+    backend, server_id = scope.cloud.backend, args["server"]
+    backend.stop_server(server_id, hard=True)
+    for volume in scope.all("volume"):
+        if volume["server"] == server_id:
+            backend.detach_volume(volume["id"])
+    backend.delete_server(server_id)
+
+
+def _deleted(scope: Scope, args: Data) -> None:
+    """Volumes and given addresses stay and become free; everything else of the server goes."""
+    server = _server(scope, args)
+    for volume in scope.all("volume"):
+        if volume["server"] == server["id"]:
+            scope.save("volume", {**volume, "server": None})
+    for ip in scope.all("primary_ip"):
+        if ip["assignee_id"] == server["id"]:
+            if ip["auto_delete"]:
+                scope.delete("primary_ip", ip)
+            else:
+                scope.save("primary_ip", {**ip, "assignee_id": None})
+    for firewall in scope.all("firewall"):
+        rows = [row for row in firewall["applied_to"] if row.get("server") != {"id": server["id"]}]
+        if rows != firewall["applied_to"]:
+            scope.save("firewall", {**firewall, "applied_to": rows})
+    scope.delete("server", server)
+
+
+def _not_deleted(scope: Scope, args: Data) -> None:
+    """Hand the server back, so that the deletion can be tried again."""
+    if server := scope.get("server", args["server"]):
+        scope.save("server", {**server, "state": None})
+
+
+def _begin(state: str) -> Operation:
+    return Operation(begin=lambda scope, args: set_state(scope, args["server"], state))
+
+
+def _power(work: Operation, state: str | None) -> Operation:
+    begin = _begin(state).begin if state else Operation().begin
+    return Operation(work=work.work, begin=begin, done=_clear, failed=_clear)
+
+
+OPERATIONS = {
+    "create_server": Operation(work=_create, done=_created, failed=_clear),
+    "start_server": _power(Operation(_start), "starting"),
+    "stop_server": _power(Operation(_stop), "stopping"),
+    "shutdown_server": _power(Operation(_shutdown), None),
+    "reboot_server": _power(Operation(_restart), None),
+    "reset_server": _power(Operation(_restart), None),
+    "rebuild_server": Operation(_rebuild, begin=_begin("rebuilding").begin, done=_changed, failed=_clear),
+    "change_type": Operation(_change_type, done=_changed, failed=_clear),
+    "delete_server": Operation(work=_delete, done=_deleted, failed=_not_deleted),
+}

@@ -1,0 +1,120 @@
+"""An in-memory Backend: machines that start at once. For the API's tests and for running without machines."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from localcloud.backend import BackendError, Nic, Rule, ServerSpec
+
+
+class FakeBackend:
+    """Remembers what was asked. `delay` (seconds) slows every call; `fail` maps a method's name to an error text."""
+
+    def __init__(self, images: tuple[str, ...] = ("debian-12", "debian-13", "ubuntu-24.04"), delay: float = 0) -> None:
+        self.images = images
+        self.delay = delay
+        self.fail: dict[str, str] = {}
+        self.calls: list[tuple[Any, ...]] = []
+        self.servers: dict[int, ServerSpec] = {}
+        self.running: set[int] = set()
+        self.networks: dict[int, str] = {}
+        self.nics: dict[int, dict[int, Nic]] = {}
+        self.volumes: dict[int, tuple[int, str | None]] = {}
+        self.attached: dict[int, int] = {}
+        self.firewalls: dict[int, tuple[Rule, ...] | None] = {}
+        self._lock = threading.Lock()
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        with self._lock:
+            self.calls.append((name, *arguments))
+        if self.delay:
+            time.sleep(self.delay)
+        if name in self.fail:
+            raise BackendError(self.fail[name])
+
+    def _known(self, server_id: int) -> None:
+        if server_id not in self.servers:
+            raise BackendError(f"server {server_id} does not exist")
+
+    def supports_image(self, name: str) -> bool:
+        return name in self.images
+
+    def create_server(self, spec: ServerSpec) -> None:
+        self._call("create_server", spec)
+        self.servers[spec.id] = spec
+        self.nics[spec.id] = {nic.network_id: nic for nic in spec.nics}
+
+    def start_server(self, spec: ServerSpec) -> None:
+        self._call("start_server", spec.id)
+        self._known(spec.id)
+        self.running.add(spec.id)
+
+    def stop_server(self, server_id: int, *, hard: bool) -> None:
+        self._call("stop_server", server_id, hard)
+        self.running.discard(server_id)
+
+    def rebuild_server(self, spec: ServerSpec) -> None:
+        self._call("rebuild_server", spec)
+        self._known(spec.id)
+        self.running.discard(spec.id)
+        self.servers[spec.id] = spec
+
+    def delete_server(self, server_id: int) -> None:
+        self._call("delete_server", server_id)
+        self.running.discard(server_id)
+        self.servers.pop(server_id, None)
+        self.nics.pop(server_id, None)
+        self.firewalls.pop(server_id, None)
+
+    def update_server(self, spec: ServerSpec) -> None:
+        self._call("update_server", spec)
+        self._known(spec.id)
+        self.servers[spec.id] = spec
+
+    def is_running(self, server_id: int) -> bool:
+        return server_id in self.running
+
+    def create_network(self, network_id: int, ip_range: str) -> None:
+        self._call("create_network", network_id, ip_range)
+        self.networks[network_id] = ip_range
+
+    def delete_network(self, network_id: int) -> None:
+        self._call("delete_network", network_id)
+        self.networks.pop(network_id, None)
+
+    def attach_network(self, server_id: int, nic: Nic) -> None:
+        self._call("attach_network", server_id, nic)
+        self._known(server_id)
+        self.nics[server_id][nic.network_id] = nic
+
+    def detach_network(self, server_id: int, network_id: int) -> None:
+        self._call("detach_network", server_id, network_id)
+        self.nics.get(server_id, {}).pop(network_id, None)
+
+    def create_volume(self, volume_id: int, size_gb: int, fmt: str | None) -> None:
+        self._call("create_volume", volume_id, size_gb, fmt)
+        self.volumes[volume_id] = (size_gb, fmt)
+
+    def resize_volume(self, volume_id: int, size_gb: int) -> None:
+        self._call("resize_volume", volume_id, size_gb)
+        self.volumes[volume_id] = (size_gb, self.volumes[volume_id][1])
+
+    def delete_volume(self, volume_id: int) -> None:
+        self._call("delete_volume", volume_id)
+        self.volumes.pop(volume_id, None)
+
+    def attach_volume(self, volume_id: int, server_id: int, *, automount: bool) -> None:
+        self._call("attach_volume", volume_id, server_id, automount)
+        self._known(server_id)
+        self.attached[volume_id] = server_id
+
+    def detach_volume(self, volume_id: int) -> None:
+        self._call("detach_volume", volume_id)
+        self.attached.pop(volume_id, None)
+
+    def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
+        self._call("set_firewall", server_id, rules)
+        self._known(server_id)
+        self.firewalls[server_id] = rules

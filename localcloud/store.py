@@ -1,0 +1,222 @@
+"""Durable state of the local cloud: projects, tokens, objects and actions in one SQLite file.
+
+Everything is written before it is answered (WAL, synchronous=FULL). One lock and one connection: a transaction is
+the unit in which the state is checked and changed, so names stay unique and nothing is half made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import string
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+Data = dict[str, Any]  # one object as JSON; always with "id", "name" and "created"
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS sequence (value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS projects (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, project INTEGER NOT NULL, read_only INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS objects (
+  id INTEGER PRIMARY KEY, project INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT, data TEXT NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS object_names ON objects (project, kind, name);
+CREATE TABLE IF NOT EXISTS actions (
+  id INTEGER PRIMARY KEY, project INTEGER NOT NULL, status TEXT NOT NULL, data TEXT NOT NULL, job TEXT, hidden INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS running_actions ON actions (status) WHERE status = 'running';
+CREATE TABLE IF NOT EXISTS action_resources (
+  type TEXT NOT NULL, resource INTEGER NOT NULL, action INTEGER NOT NULL, PRIMARY KEY (type, resource, action)) WITHOUT ROWID;
+"""
+
+
+def now() -> str:
+    """The time as the API writes it: ISO 8601 with offset, whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def new_token() -> str:
+    """64 letters and digits: the only length the Terraform provider accepts."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(64))
+
+
+class Store:
+    """State in the file `path` (created with mode 0600). Safe to use from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._added_jobs = False
+        self.on_jobs: Callable[[], None] | None = None  # called after a commit that added work
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(SCHEMA)
+        if self._db.execute("SELECT count(*) FROM sequence").fetchone()[0] == 0:
+            self._db.execute("INSERT INTO sequence VALUES (0)")
+
+    def close(self) -> None:
+        """Close the file; the store can't be used any more."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside happens at once and durably, or (on an exception) not at all. May be nested."""
+        with self._lock:
+            if self._depth == 0:
+                self._db.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._added_jobs = False
+                    self._db.execute("ROLLBACK")
+                raise
+            self._depth -= 1
+            if self._depth > 0:
+                return
+            self._db.execute("COMMIT")
+            added, self._added_jobs = self._added_jobs, False
+        if added and self.on_jobs:
+            self.on_jobs()
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def next_id(self) -> int:
+        """The next id: one sequence for all kinds, so that ids of different kinds never collide."""
+        with self.transaction():
+            self._db.execute("UPDATE sequence SET value = value + 1")
+            return int(self._rows("SELECT value FROM sequence")[0][0])
+
+    # -- projects and tokens ------------------------------------------------------------------------------------------
+
+    def add_project(self, name: str) -> int:
+        """Make an empty project and return its id. Names need not be unique."""
+        with self.transaction():
+            project = self.next_id()
+            self._db.execute("INSERT INTO projects VALUES (?, ?)", (project, name))
+        return project
+
+    def projects(self) -> list[tuple[int, str]]:
+        """All projects as (id, name), oldest first."""
+        return [(int(i), str(name)) for i, name in self._rows("SELECT id, name FROM projects ORDER BY id")]
+
+    def add_token(self, project: int, *, read_only: bool = False) -> str:
+        """Issue a new token of the project and return it."""
+        token = new_token()
+        with self.transaction():
+            self._db.execute("INSERT INTO tokens VALUES (?, ?, ?)", (token, project, int(read_only)))
+        return token
+
+    def tokens(self, project: int) -> list[str]:
+        """The project's read-write tokens, oldest first."""
+        sql = "SELECT token FROM tokens WHERE project = ? AND read_only = 0 ORDER BY rowid"
+        return [str(row[0]) for row in self._rows(sql, project)]
+
+    def find_token(self, token: str) -> tuple[int, bool] | None:
+        """(project, read_only) of a token, None if there is no such token."""
+        rows = self._rows("SELECT project, read_only FROM tokens WHERE token = ?", token)
+        return (int(rows[0][0]), bool(rows[0][1])) if rows else None
+
+    # -- objects ------------------------------------------------------------------------------------------------------
+
+    def add(self, project: int, kind: str, data: Data) -> Data:
+        """Store a new object; gives it "id" (if it has none) and "created", and returns it.
+
+        Raises sqlite3.IntegrityError if the project has an object of that kind and name.
+        """
+        with self.transaction():
+            data = {"id": data.get("id") or self.next_id(), "created": now(), **data}
+            row = (data["id"], project, kind, data["name"], json.dumps(data))
+            self._db.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", row)
+        return data
+
+    def get(self, project: int, kind: str, object_id: int) -> Data | None:
+        """The object, or None."""
+        sql = "SELECT data FROM objects WHERE project = ? AND kind = ? AND id = ?"
+        rows = self._rows(sql, project, kind, object_id) if abs(object_id) < 2**63 else []
+        return json.loads(rows[0][0]) if rows else None
+
+    def all(self, project: int | None, kind: str) -> list[Data]:
+        """All objects of that kind in the project (None: in all projects), by id."""
+        sql = "SELECT data FROM objects WHERE kind = ? AND (project = ? OR ? IS NULL) ORDER BY id"
+        return [json.loads(row[0]) for row in self._rows(sql, kind, project, project)]
+
+    def save(self, kind: str, data: Data) -> None:
+        """Write a changed object back. Raises sqlite3.IntegrityError if its new name is taken."""
+        with self.transaction():
+            sql = "UPDATE objects SET name = ?, data = ? WHERE id = ? AND kind = ?"
+            self._db.execute(sql, (data["name"], json.dumps(data), data["id"], kind))
+
+    def delete(self, kind: str, object_id: int) -> None:
+        """Forget an object; its actions stay."""
+        with self.transaction():
+            self._db.execute("DELETE FROM objects WHERE id = ? AND kind = ?", (object_id, kind))
+
+    def project_of(self, kind: str, object_id: int) -> int | None:
+        """The project an object belongs to, None if it is gone."""
+        rows = self._rows("SELECT project FROM objects WHERE kind = ? AND id = ?", kind, object_id)
+        return int(rows[0][0]) if rows else None
+
+    # -- actions ------------------------------------------------------------------------------------------------------
+
+    def add_action(self, project: int, action: Data, job: Data | None, *, hidden: bool = False) -> Data:
+        """Store an action (without "id") and the work behind it; without a job it must be finished already."""
+        with self.transaction():
+            action = {"id": self.next_id(), **action}
+            row = (
+                action["id"],
+                project,
+                action["status"],
+                json.dumps(action),
+                json.dumps(job) if job else None,
+                hidden,
+            )
+            self._db.execute("INSERT INTO actions VALUES (?, ?, ?, ?, ?, ?)", row)
+            for resource in action["resources"]:
+                values = (resource["type"], resource["id"], action["id"])
+                self._db.execute("INSERT OR IGNORE INTO action_resources VALUES (?, ?, ?)", values)
+            self._added_jobs = self._added_jobs or job is not None
+        return action
+
+    def finish_action(self, action_id: int, error: str | None) -> None:
+        """Turn a running action into success, or error with that message. Its job, secrets included, is forgotten."""
+        with self.transaction():
+            action = json.loads(self._rows("SELECT data FROM actions WHERE id = ?", action_id)[0][0])
+            action.update(status="success", progress=100, finished=now())
+            if error is not None:
+                action.update(status="error", error={"code": "action_failed", "message": error})
+            sql = "UPDATE actions SET status = ?, data = ?, job = NULL WHERE id = ?"
+            self._db.execute(sql, (action["status"], json.dumps(action), action_id))
+
+    def running_jobs(self) -> list[tuple[int, int, Data, Data]]:
+        """Unfinished work as (action id, project, action, job), oldest first."""
+        sql = "SELECT id, project, data, job FROM actions WHERE status = 'running' AND job IS NOT NULL ORDER BY id"
+        return [(int(i), int(p), json.loads(data), json.loads(job)) for i, p, data, job in self._rows(sql)]
+
+    def actions(self, project: int, *, kind: str | None = None, resource: int | None = None) -> list[Data]:
+        """The project's actions by id; of objects of one kind, or of one object."""
+        sql = "SELECT data FROM actions WHERE project = ? AND hidden = 0"
+        values: list[Any] = [project]
+        if kind is not None:
+            sql += " AND id IN (SELECT action FROM action_resources WHERE type = ? AND (resource = ? OR ? IS NULL))"
+            values += [kind, resource, resource]
+        return [json.loads(row[0]) for row in self._rows(sql + " ORDER BY id", *values)]
+
+    def action(self, project: int, action_id: int) -> Data | None:
+        """One action, also of an object that is gone; None if there never was one."""
+        sql = "SELECT data FROM actions WHERE project = ? AND id = ? AND hidden = 0"
+        rows = self._rows(sql, project, action_id) if action_id < 2**63 else []
+        return json.loads(rows[0][0]) if rows else None
