@@ -44,7 +44,6 @@ def user_data(settings: Settings, node: str, limit: int, stage0: Path = STAGE0) 
         node_secret_key=settings.secrets.node_secret_key,
         stack_key=settings.secrets.stack_key,
         trusted_keys=trusted_keys(settings),
-        admin_cidrs=list(settings.admin_cidrs),
         agent_source=(stage0 / "agent.py").read_text(),
     )
     size = len(text.encode())

@@ -16,7 +16,7 @@ MAC_CONTEXT = b"sekha-release-mac"
 def encrypt(secrets: Mapping[str, str], stack_key: str) -> bytes:
     """`secrets` as a file: what `openssl enc -aes-256-ctr -pbkdf2 -salt` writes, a line feed, and its HMAC in hex.
 
-    `stack_key` is 64 hex digits, used as text by openssl's passphrase and as text by the HMAC. The salt is derived from
+    `stack_key` is 64 hex digits: openssl's passphrase as text, the HMAC's key as bytes. The salt is derived from
     key and content, so that the same secrets give the same file and an unchanged release stays unchanged.
     """
     plain = json.dumps(dict(sorted(secrets.items()))).encode()
@@ -29,5 +29,5 @@ def encrypt(secrets: Mapping[str, str], stack_key: str) -> bytes:
 
 def mac(sealed: bytes, stack_key: str) -> str:
     """Hex HMAC-SHA256 of the ciphertext, with a key derived from the stack key for this purpose."""
-    key = hmac.digest(stack_key.encode(), MAC_CONTEXT, "sha256")
+    key = hmac.digest(bytes.fromhex(stack_key), MAC_CONTEXT, "sha256")
     return hmac.new(key, sealed, "sha256").hexdigest()

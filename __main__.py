@@ -1,0 +1,5 @@
+"""The Pulumi program: settings -> plan -> cloud -> release -> outputs."""
+
+from infra.program import main
+
+main()

@@ -1,0 +1,125 @@
+"""What `pulumi up` runs: decide, refuse, build, release, say. Everything is refused before a resource is registered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pulumi
+
+from infra import bootstrap, catalog, clouds, cost, guards, keys, plan, release, release_bundle
+from infra.bucket import Bucket
+from infra.catalog import Catalog
+from infra.clouds import CloudError, Machine, Placement
+from infra.cost import Cost
+from infra.plan import Plan
+from infra.settings import Settings, SettingsError, parse
+
+
+def main() -> None:
+    """Run for the current stack. Raises pulumi.RunError (shown without a traceback) when the config can't be used."""
+    try:
+        settings, offer, made, placement, price = decide(pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())
+        user_data = bootstrap.user_data(settings, made.node.name, offer.user_data_limit)
+    except (SettingsError, CloudError, bootstrap.TooLargeError) as error:
+        raise pulumi.RunError(str(error)) from None
+    for topic, line in plan.describe(made, placement.choice, placement.why).items():
+        pulumi.log.info(f"{topic}: {line}")
+    pulumi.log.info(f"cost: {price}")
+    for note in placement.notes:
+        pulumi.log.warn(note)
+    machine = clouds.load(settings.cloud).build(made, placement, offer, user_data)
+    outputs(settings, machine, price, roll_out(settings, offer, made, placement, machine))
+
+
+def decide(stack: str, config: Mapping[str, str]) -> tuple[Settings, Catalog, Plan, Placement, Cost]:
+    """Everything that is settled before a resource exists. Raises SettingsError or CloudError."""
+    settings = parse(config, stack, os.environ, encrypted=secret_keys())
+    offer = catalog.load(settings.cloud)
+    made = plan.plan(settings, offer)
+    placement = clouds.load(settings.cloud).place(made, settings, offer)
+    price = cost.monthly(made, placement.choice, offer)
+    if problems := guards.check(settings, made, price):
+        raise SettingsError(problems)
+    return settings, offer, made, placement, price
+
+
+def secret_keys() -> set[str]:
+    """Full keys of the config that the stack's file holds encrypted."""
+    return set(pulumi.runtime.config.get_config_secret_keys_env())
+
+
+def roll_out(settings: Settings, offer: Catalog, made: Plan, placement: Placement, machine: Machine) -> release.Release:
+    """Bucket and release of the machine."""
+    place, secrets = settings.bucket, settings.secrets
+    principal = place.node_principal or secrets.node_access_key
+    bucket = Bucket(settings.stack, place.endpoint, place.name, principal, [machine.node], settings.protect)
+    variables = plan.role_variables(made, settings, offer, placement.choice)
+    wheels = release_bundle.wheelhouse(cache())
+
+    def bundle(known: list[str]) -> release_bundle.Bundle:
+        address, device = known
+        result = release_bundle.build(
+            {
+                **variables,
+                "public_ipv4": address,
+                "data_device": device,
+                "api_key_hashes": [keys.api_key_hash(secrets.api_key)],
+                "service_version": release_bundle.service_version(wheels),
+            },
+            wheels,
+        )
+        release.stage_blobs(result, release.blob_folder(settings.stack))
+        return result
+
+    return release.Release(
+        machine.node,
+        machine.instance_id,
+        machine.address,
+        settings.domain,
+        pulumi.Output.all(machine.address, machine.data_device).apply(bundle),
+        keys.public_key(secrets.signing_key),
+        pulumi.ResourceOptions(depends_on=[bucket, *machine.ready]),
+    )
+
+
+def cache() -> Path:
+    """The folder for everything generated."""
+    return release.blob_folder("").parent.parent
+
+
+def outputs(settings: Settings, machine: Machine, price: Cost, made: release.Release) -> None:
+    """Export what docs/configuration.md lists."""
+    ca_file = Path(release.blob_folder(settings.stack)).parent / "ca.pem"
+
+    def keep(ca_pem: str) -> str:
+        if not ca_pem:
+            return ""
+        if not pulumi.runtime.is_dry_run():
+            ca_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            ca_file.write_text(ca_pem)
+        return str(ca_file)
+
+    pulumi.export("url", machine.address.apply(lambda address: f"https://{settings.domain or address}"))
+    pulumi.export("address", machine.address)
+    pulumi.export("apiKey", pulumi.Output.secret(settings.secrets.api_key))
+    pulumi.export("caFile", made.ca_pem.apply(keep))
+    pulumi.export("ssh", machine.address.apply(lambda address: ssh_command(settings, address)))
+    pulumi.export("monthlyCost", f"{price.total} {price.currency}")
+    pulumi.export("release", made.release)
+    pulumi.export("version", made.version)
+    pulumi.export("stages", made.stages)
+
+
+def ssh_command(settings: Settings, address: str) -> str:
+    """How to log in, or how to make that possible."""
+    if settings.admin_cidrs and settings.ssh_public_keys:
+        return f"ssh root@{address}"
+    lacking = [
+        name
+        for name, value in (("adminCidrs", settings.admin_cidrs), ("sshPublicKeys", settings.ssh_public_keys))
+        if not value
+    ]
+    wanted = " and ".join(f"sekha:{name}" for name in lacking)
+    return f"closed: set {wanted} in Pulumi.{settings.stack}.yaml and run make up STACK={settings.stack}"

@@ -1,0 +1,100 @@
+"""Rendered roles + wheels -> the content of a release: files by SHA-256, and the manifest without its generation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra import roles
+from infra.plan import Variables
+
+REPO = Path(__file__).resolve().parent.parent
+ROLES = REPO / "cloud-init"
+RELEASES = "/var/lib/sekha-deploy/releases"
+UNNAMED = "0" * 12  # stands for the release's id while that id is computed
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A release ready to be published: id, manifest (without generation), and where each of its files' bytes are."""
+
+    release: str
+    manifest: dict[str, Any]
+    blobs: Mapping[str, Path | bytes]
+
+    @property
+    def contents(self) -> str:
+        """The manifest as stable JSON text: equal text means an equal release."""
+        return json.dumps(self.manifest, sort_keys=True)
+
+
+def build(variables: Variables, wheelhouse: Path, names: Sequence[str] = roles.ORDER, root: Path = ROLES) -> Bundle:
+    """The release of one machine: its roles rendered with `variables`, and the wheelhouse's files.
+
+    The id is the hash of everything in it, rendered with a placeholder where the id itself appears. Raises RoleError.
+    """
+    files, blobs = _files(wheelhouse)
+    unnamed = roles.render_machine({**variables, "release_dir": f"{RELEASES}/{UNNAMED}"}, names, root)
+    draft = json.dumps([files, [[_step(role), role.config] for role in unnamed]], sort_keys=True)
+    release = hashlib.sha256(draft.encode()).hexdigest()[:12]
+    steps = []
+    for role in roles.render_machine({**variables, "release_dir": f"{RELEASES}/{release}"}, names, root):
+        config = role.config.encode()
+        digest = hashlib.sha256(config).hexdigest()
+        blobs[digest] = config
+        steps.append({**_step(role), "config": digest})
+    manifest = {
+        "format": 1, "stack": variables["stack"], "node": variables["node"], "release": release, "steps": steps,
+        "files": files, "secrets": None,
+    }  # fmt: skip
+    return Bundle(release, manifest, blobs)
+
+
+def _step(role: roles.RenderedRole) -> dict[str, Any]:
+    return {"stage": role.stage, "role": role.role, "units": list(role.units), "check": role.check}
+
+
+def _files(wheelhouse: Path) -> tuple[list[dict[str, Any]], dict[str, Path | bytes]]:
+    rows, blobs = [], {}
+    for path in sorted(path for path in wheelhouse.rglob("*") if path.is_file() and not path.name.startswith(".")):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = path.stat().st_size
+        rows.append({"path": str(path.relative_to(wheelhouse)), "sha256": digest, "size": size, "mode": "0644"})
+        blobs[digest] = path
+    return rows, dict(blobs)
+
+
+def wheelhouse(cache: Path) -> Path:
+    """The folder with a machine's wheels: SEKHA_WHEELHOUSE, else made by app/build-wheelhouse, once per content."""
+    if given := os.environ.get("SEKHA_WHEELHOUSE"):
+        return Path(given)
+    sources = [path for path in sorted((REPO / "app").rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    digest = hashlib.sha256()
+    for path in [*sources, REPO / "tools" / "uv.txt"]:
+        digest.update(f"{path.relative_to(REPO)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    folder = cache / "wheels" / f"release-{digest.hexdigest()[:16]}"
+    if not (folder / ".complete").exists():
+        subprocess.run([str(REPO / "app" / "build-wheelhouse"), str(folder)], check=True, stdout=subprocess.DEVNULL)
+        (folder / ".complete").touch()
+    return folder
+
+
+def service_version(wheelhouse: Path) -> str:
+    """The version of the service in `wheelhouse`, from the name of its wheel."""
+    wheel = next(iter(sorted(wheelhouse.glob("wheels/sekha_service-*.whl"))), None)
+    if wheel is None:
+        raise FileNotFoundError(f"{wheelhouse}/wheels holds no sekha_service wheel; run app/build-wheelhouse again")
+    return wheel.name.split("-")[1]
+
+
+def hash_of_modules(*names: str) -> str:
+    """Hash of modules of this package by file name, for the inputs of a dynamic resource."""
+    folder = Path(__file__).parent
+    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in names)).hexdigest()[:16]

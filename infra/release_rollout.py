@@ -1,0 +1,154 @@
+"""Following one machine through a release by its beacons, and the last check from outside. No Pulumi in here."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FIRST_BEACON = 240.0  # seconds a machine may take from its release being there to its first sign of life
+POLL = 0.5
+
+Beacon = Mapping[str, Any]
+
+
+class ReleaseError(Exception):
+    """The release does not serve; the message says at which stage, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose beacons count: this machine (cloud-init's instance id) and this generation of its desired state."""
+
+    node: str
+    instance_id: str
+    generation: int
+
+
+def counts(beacon: Beacon, wanted: Wanted, before: Beacon) -> bool:
+    """Whether `beacon` speaks about what is wanted: the right machine, and the right generation or the refusal of it.
+
+    A refusal (stage verify) carries the generation that still serves, so it counts when it is not `before`.
+    """
+    if beacon.get("instance_id") != wanted.instance_id:
+        return False
+    if beacon.get("stage") == "verify":
+        return beacon.get("updated_at") != before.get("updated_at")
+    return bool(beacon.get("generation") == wanted.generation)
+
+
+def follow(
+    read: Callable[[], Beacon],
+    wanted: Wanted,
+    before: Beacon,
+    timeout: float,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Beacon:
+    """Wait until `wanted` serves and return its last beacon; each stage change is said. `timeout` in seconds.
+
+    Raises ReleaseError: with the machine's (redacted) log when a stage failed, or when no beacon or end came in time.
+    """
+    start, stage, alive = clock(), "", False
+    while True:
+        beacon, now = read(), clock() - start
+        if beacon.get("instance_id") == wanted.instance_id and not alive:
+            alive = True
+            say(f"{wanted.node}: up and in touch after {now:.1f} s")
+        if counts(beacon, wanted, before):
+            if beacon["stage"] != stage:
+                if stage:
+                    say(f"{wanted.node}: {stage} done ({_seconds(beacon, stage)})")
+                stage = beacon["stage"]
+                say(f"{wanted.node}: {stage} ...")
+            if beacon["state"] == "ok":
+                say(f"{wanted.node}: {stage} done ({_seconds(beacon, stage)}), {now:.1f} s in all")
+                return beacon
+            if beacon["state"] == "failed":
+                raise ReleaseError(_failure(beacon, wanted))
+        if not alive and now > min(FIRST_BEACON, timeout):
+            raise ReleaseError(
+                f"{wanted.node} never reached the bucket within {now:.0f} s. Open its console (Hetzner's web console: "
+                f"the server, Console; local cloud: bin/localcloud console {wanted.node}) and look at: "
+                "cloud-init status --long; journalctl -u sekha-agent"
+            )
+        if now > timeout:
+            where = f"is still at stage {stage}" if stage else "has not taken up the release"
+            raise ReleaseError(
+                f"{wanted.node} {where} after {now:.0f} s; raise sekha:releaseTimeout, or look on the machine at: "
+                "journalctl -u sekha-agent"
+            )
+        sleep(POLL)
+
+
+def _seconds(beacon: Beacon, stage: str) -> str:
+    seconds = beacon.get("stages", {}).get(stage, {}).get("seconds")
+    return f"{seconds:.1f} s" if seconds is not None else "time unknown"
+
+
+def _failure(beacon: Beacon, wanted: Wanted) -> str:
+    lines = [f"{wanted.node} failed at stage {beacon['stage']}: {beacon.get('message') or 'no reason given'}"]
+    lines += [f"  | {line}" for line in beacon.get("log_tail", [])]
+    return "\n".join(lines)
+
+
+def resolves_to(domain: str, address: str) -> bool:
+    """Whether the name's IPv4 addresses, as this machine resolves it, are just `address`."""
+    try:
+        return {row[4][0] for row in socket.getaddrinfo(domain, 443, socket.AF_INET, socket.SOCK_STREAM)} == {address}
+    except OSError:
+        return False
+
+
+def healthy(host: str, address: str, ca_pem: str | None, timeout: float = 10.0) -> None:
+    """GET https://host/health, pinned to `address`, trusting `ca_pem` alone (None: the system's authorities).
+
+    Raises ReleaseError when it is not answered with 200, ssl.SSLCertVerificationError on an untrusted certificate.
+    """
+    context = ssl.create_default_context(cadata=ca_pem) if ca_pem else ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection((address, 443), timeout=timeout) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            secure.sendall(f"GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            answer = http.client.HTTPResponse(secure)
+            answer.begin()
+            body = answer.read(65536)
+    except ssl.SSLCertVerificationError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise ReleaseError(f"https://{host}/health does not answer from here at {address}: {error}") from error
+    if answer.status != http.client.OK:
+        raise ReleaseError(f"https://{host}/health answers {answer.status} at {address}: {body[:300]!r}")
+    try:
+        json.loads(body)
+    except ValueError:
+        raise ReleaseError(f"https://{host}/health at {address} is no Sekha: {body[:100]!r}") from None
+
+
+def check_public(domain: str, address: str, ca_pem: str | None, say: Callable[[str], None]) -> str | None:
+    """The public URL serves; returns the authority that callers need (None: publicly trusted).
+
+    A domain that is not set up yet is said with the record to make, and is no error. Raises ReleaseError.
+    """
+    host = domain or address
+    try:
+        healthy(host, address, None)
+        needed = None
+    except ssl.SSLCertVerificationError as error:
+        if not ca_pem:
+            raise ReleaseError(f"https://{host} shows a certificate that nobody vouches for: {error}") from error
+        healthy(host, address, ca_pem)
+        needed = ca_pem
+    if domain and not resolves_to(domain, address):
+        say(f"warning: {domain} does not resolve to {address} yet. Set this DNS record: {domain}. A {address}")
+    if domain and needed:
+        say(f"warning: {domain} serves a certificate of its own authority (output caFile) until ACME succeeds")
+    return needed
