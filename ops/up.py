@@ -94,8 +94,7 @@ def up(stack: str) -> None:
 
 def report(stack: str, stages: Stages, outputs: dict[str, Any], pulumi_up: float) -> None:
     """Print what was done and how to use it."""
-    release = outputs.get("release") or {}
-    stages.seconds |= {name: float(value) for name, value in (release.get("stages") or {}).items()}
+    stages.seconds |= {name: float(value) for name, value in (outputs.get("stages") or {}).items()}
     rows = [(name, stages.seconds[name]) for name in STAGES if name in stages.seconds]
     print(table(["stage", "seconds"], [*rows, ("pulumi up, whole", pulumi_up)]))
     print(usage(stack, outputs))
@@ -116,9 +115,16 @@ def usage(stack: str, outputs: dict[str, Any]) -> str:
         f"  curl{ca} {outputs.get('url')}/health",
         f'  curl{ca} -H "Authorization: Bearer $KEY" {outputs.get("url")}/api/v1/conversations',
         "",
-        f"  ssh:      {outputs.get('ssh')}",
+        f"  ssh:      {ssh_command(stack, outputs)}",
         f"  costs:    {outputs.get('monthlyCost')}",
     ]
     if ca:
         lines.insert(-2, f"  Python:   SSL_CERT_FILE={outputs['caFile']} makes the sekha SDK trust it")
     return "\n".join(lines)
+
+
+def ssh_command(stack: str, outputs: dict[str, Any]) -> str:
+    """The stack's `ssh` output; for `local` with the key that `make up` generated."""
+    command = str(outputs.get("ssh"))
+    key = stack_dir(stack) / "ssh_key"
+    return command.replace("ssh ", f"ssh -i {key} ", 1) if key.exists() and command.startswith("ssh ") else command

@@ -20,6 +20,7 @@ from ops.engine import LOCAL, Engine
 from ops.local import engine as local_engine
 from ops.paths import stack_dir
 from ops.show import json_line, table
+from ops.up import ssh_command
 
 USER_DATA_LIMITS = {"hetzner": 32768, "digitalocean": 65536, "aws (gzip)": 16384}
 """Bytes of user-data each cloud accepts (their documentation; AWS counts raw bytes and takes gzip)."""
@@ -83,6 +84,7 @@ def main() -> int:
         name: value for name, value in engine.secrets().items() if "Key" in name and name != "sekha:sshPublicKeys"
     }
     state = engine.capture("stack", "export")
+    ssh = ssh_command(LOCAL, outputs)
     host = str(urlsplit(outputs["url"]).hostname)
     metadata = f"curl -s -o /dev/null -m 3 -w '%{{http_code}}' {METADATA}"
     rows: list[tuple[str, str, bool]] = []
@@ -95,10 +97,10 @@ def main() -> int:
         name for name, value in secrets.items() if json.dumps(value)[1:-1] in state and name.endswith("SecretKey")
     }
     rows.append(("secrets in plain state", ", ".join(sorted(in_state)) or "none", not in_state))
-    as_root, as_nobody = remote(outputs["ssh"], metadata), remote(outputs["ssh"], f"runuser -u nobody -- {metadata}")
+    as_root, as_nobody = remote(ssh, metadata), remote(ssh, f"runuser -u nobody -- {metadata}")
     rows.append(("metadata address as root", as_root, as_root == "200"))
     rows.append(("metadata address as nobody", as_nobody or "no answer", as_nobody in ("", "000")))
-    ports = listening(outputs["ssh"])
+    ports = listening(ssh)
     rows.append(
         ("listening beyond loopback", ", ".join(map(str, sorted(ports))), ports <= PUBLIC_PORTS and bool(ports))
     )
