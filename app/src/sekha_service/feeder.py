@@ -1,0 +1,105 @@
+"""The background worker that keeps the vector index in step with the store, through the outbox.
+
+Every process runs one; only the one holding the outbox's lock works, the others try again now and then.
+"""
+
+import asyncio
+import logging
+
+import psycopg
+
+from .embed import Embedder
+from .errors import ProviderAwayError, UnavailableError
+from .index import Index
+from .index.chroma import CollectionGoneError
+from .store import Outbox
+
+_EMBED_BATCH = 64
+_INDEX_BATCH = 500  # Chroma takes large batches ten times faster than single vectors
+_POLL_SECONDS = 0.5
+_LOCK_RETRY_SECONDS = 2.0
+_LONGEST_PAUSE = 5.0
+_log = logging.getLogger("sekha.feeder")
+
+
+class Feeder:
+    """Runs until cancelled; `wake()` makes it look at the outbox at once."""
+
+    def __init__(self, outbox: Outbox, embedder: Embedder, index: Index) -> None:
+        self._outbox, self._embedder, self._index = outbox, embedder, index
+        self._wake = asyncio.Event()
+        self._adopted = False
+        self._index_away: str | None = None
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Feed forever. Whatever fails is tried again: the outbox keeps what isn't done."""
+        pause = 0.5
+        while True:
+            try:
+                if not await self._outbox.acquire():
+                    await asyncio.sleep(_LOCK_RETRY_SECONDS)
+                    continue
+                self._adopted = False
+                while True:
+                    busy = await self._step()
+                    pause = 0.5
+                    if not busy:
+                        await self._rest()
+            except asyncio.CancelledError:
+                await self._outbox.close()
+                raise
+            except (psycopg.Error, UnavailableError) as error:
+                _log.warning("feeding the index pauses, the database failed: %s", str(error).strip())
+            except Exception:
+                _log.exception("feeding the index failed; trying again")
+            await self._outbox.close()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), 2.0 if self._index_away else _POLL_SECONDS)
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def _step(self) -> bool:
+        """Embed a batch, feed a batch; True when there may be more to do at once."""
+        model = self._embedder.model
+        texts = await self._outbox.unembedded(model, _EMBED_BATCH)
+        if texts:
+            vectors = await self._embedder.documents([content for _, content in texts])
+            rows = [(i, vector.astype("<f4").tobytes()) for (i, _), vector in zip(texts, vectors, strict=True)]
+            await self._outbox.save_vectors(model, rows)
+        fed = await self._feed(model)
+        return bool(texts) or fed
+
+    async def _feed(self, model: str) -> bool:
+        try:
+            if not self._adopted:
+                queued = await self._outbox.adopt_collection(*await self._index.collection(), model)
+                self._adopted = True
+                if queued:
+                    _log.info("the vector index is new: %d messages queued for it", queued)
+            items = await self._outbox.ready(model, _INDEX_BATCH)
+            if items:
+                await self._index.apply(items)
+                await self._outbox.done(items)
+            elif self._index_away:
+                await self._index.check()
+        except ProviderAwayError as error:
+            if isinstance(error, CollectionGoneError) or self._index_away is None:
+                self._adopted = False  # it may come back empty
+            if self._index_away is None:
+                _log.warning("the vector index is away, the outbox waits: %s", error)
+            self._index_away = str(error)
+            return False
+        if self._index_away is not None:
+            _log.info("the vector index is back")
+            self._index_away = None
+        return len(items) == _INDEX_BATCH

@@ -1,0 +1,33 @@
+"""What the endpoints work with, in one place: made at start, found through the request."""
+
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from ..config import Config
+from ..embed import Embedder
+from ..feeder import Feeder
+from ..index import Index
+from ..llm import Llm
+from ..search import Search
+from ..store import Store
+
+
+@dataclass
+class Services:
+    """The service's parts. `draining` is set after SIGTERM."""
+
+    config: Config
+    store: Store
+    index: Index
+    embedder: Embedder
+    llm: Llm
+    search: Search
+    feeder: Feeder
+    draining: bool = field(default=False)
+
+
+def services(request: Request) -> Services:
+    """The parts, from within an endpoint."""
+    it: Services = request.app.state.services
+    return it

@@ -1,0 +1,79 @@
+"""Finding messages by meaning: candidates from the vector index, truth (existence, filters, content) from the store."""
+
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+import numpy as np
+
+from .embed import Embedder, Vectors
+from .errors import ProviderAwayError
+from .index import Index
+from .model import Hit, MessageFilter
+from .store import Store
+
+# Up to this many matching messages, filtered queries are scored exactly from the store's own vectors.
+EXACT_LIMIT = 2000
+_SLACK = 16  # candidates beyond the page: ties at its end, and messages deleted a moment ago
+_MOST_CANDIDATES = 20_000
+_log = logging.getLogger("sekha.search")
+
+
+class Search:
+    """The query endpoint's algorithm over the seams."""
+
+    def __init__(self, store: Store, index: Index, embedder: Embedder) -> None:
+        self._store, self._index, self._embedder = store, index, embedder
+
+    async def query(self, text: str, where: MessageFilter, limit: int, offset: int) -> Sequence[Hit]:
+        """Hits by similarity, newer first on ties, one per message; lexical while index or embedder are away."""
+        if not text.strip():
+            return await self._store.recent(where, limit, offset)
+        try:
+            vector = await self._embedder.query(text)
+            hits = await self._semantic(vector, where, limit + offset)
+        except ProviderAwayError as error:
+            _log.warning("query answered by words: %s", error)
+            return await self._store.lexical(text, where, limit, offset)
+        hits.sort(key=lambda hit: hit.message.id.bytes)
+        hits.sort(key=lambda hit: (hit.score, hit.message.timestamp), reverse=True)
+        return hits[offset : offset + limit]
+
+    async def _semantic(self, vector: Vectors, where: MessageFilter, wanted: int) -> list[Hit]:
+        if not where.empty:
+            exact = await self._exact(vector, where, EXACT_LIMIT, wanted)
+            if exact is not None:
+                return exact
+        ask = min(wanted + _SLACK if where.empty else 4 * wanted + _SLACK, _MOST_CANDIDATES)
+        while True:
+            found = await self._index.nearest(vector, ask)
+            hits = await self._store.hits({i: _clamp(score) for i, score in found}, where) if found else []
+            if len(hits) >= wanted or len(found) < ask or ask >= _MOST_CANDIDATES:
+                break
+            ask = min(ask * 4, _MOST_CANDIDATES)
+        if len(hits) < wanted and ask >= _MOST_CANDIDATES and len(found) >= ask and not where.empty:
+            # The matches are many, yet far from the query: read them all.
+            return await self._exact(vector, where, None, wanted) or []
+        return hits
+
+    async def _exact(self, vector: Vectors, where: MessageFilter, most: int | None, wanted: int) -> list[Hit] | None:
+        """Score every matching message from the store's vectors; None when more than `most` match."""
+        rows = await self._store.vectors(where, self._embedder.model, 1_000_000 if most is None else most + 1)
+        if most is not None and len(rows) > most:
+            return None
+        if not rows:
+            return []
+        matrix = np.frombuffer(b"".join(blob for _, blob in rows), dtype="<f4").reshape(len(rows), -1)
+        similarity = matrix @ vector
+        if len(rows) > wanted:
+            # All that score no less than the last one wanted, so that ties are decided by time, not by chance.
+            cut = np.partition(similarity, len(rows) - wanted)[len(rows) - wanted] - 1e-6
+            chosen = np.flatnonzero(similarity >= cut)
+        else:
+            chosen = np.arange(len(rows))
+        scores: dict[UUID, float] = {rows[i][0]: _clamp(float(similarity[i])) for i in chosen}
+        return await self._store.hits(scores, where)
+
+
+def _clamp(score: float) -> float:
+    return min(1.0, max(0.0, score))

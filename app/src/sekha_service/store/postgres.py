@@ -1,0 +1,201 @@
+"""PostgreSQL: conversations and messages. The searches are in postgres_search.py, the pool in postgres_pool.py."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from psycopg import AsyncConnection, errors
+from psycopg.types.json import Jsonb
+
+from ..model import PINNED_SCORE, Changes, Conversation, ListFilter, Message, NewConversation, Totals
+from .postgres_pool import Pool
+from .postgres_search import PostgresSearch, folder_condition, label_condition
+
+CONVERSATION = (
+    "id, label, folder, status, importance_score, word_count, message_count, session_count, metadata, "
+    "created_at, updated_at"
+)
+_CREATE = f"""
+WITH conversation AS (
+    INSERT INTO conversations (id, label, folder, importance_score, word_count, message_count, metadata)
+    VALUES (%(id)s, %(label)s, %(folder)s, %(score)s, %(words)s, %(count)s, %(metadata)s)
+    RETURNING {CONVERSATION}
+), message AS (
+    INSERT INTO messages (id, conversation_id, seq, role, content, "timestamp", metadata)
+    SELECT m.id, %(id)s, m.seq - 1, m.role, m.content, coalesce(m.at, now()), m.metadata::jsonb
+    FROM unnest(%(ids)s::uuid[], %(roles)s::text[], %(contents)s::text[], %(times)s::timestamptz[], %(metas)s::text[])
+         WITH ORDINALITY AS m (id, role, content, at, metadata, seq)
+), outbox AS (
+    INSERT INTO vector_outbox (message_id, action)
+    SELECT queued.id, 'upsert' FROM unnest(%(queue)s::uuid[]) WITH ORDINALITY AS queued (id, seq) ORDER BY queued.seq
+)
+SELECT {CONVERSATION} FROM conversation
+"""  # noqa: S608 - fixed text
+_BY_ID = f"SELECT {CONVERSATION} FROM conversations WHERE id = %s"  # noqa: S608 - fixed text
+_MESSAGES = (
+    'SELECT id, conversation_id, role, content, "timestamp", embedding_id, metadata '
+    "FROM messages WHERE conversation_id = %s ORDER BY seq"
+)
+_UPDATE = f"""
+UPDATE conversations SET label = coalesce(%(label)s, label), folder = coalesce(%(folder)s, folder),
+    status = coalesce(%(status)s, status), importance_score = coalesce(%(score)s, importance_score),
+    updated_at = greatest(clock_timestamp(), updated_at + interval '1 microsecond')
+WHERE id = %(id)s RETURNING {CONVERSATION}
+"""  # noqa: S608 - fixed text
+_DELETE = """
+WITH outbox AS (
+    INSERT INTO vector_outbox (message_id, action) SELECT id, 'delete' FROM messages WHERE conversation_id = %(id)s
+)
+DELETE FROM conversations WHERE id = %(id)s RETURNING id
+"""
+
+
+class PostgresStore(PostgresSearch):
+    """The Store protocol on PostgreSQL; methods as documented there."""
+
+    def __init__(self, url: str, max_connections: int, acquire_seconds: float) -> None:
+        self._pool = Pool(url, max_connections, acquire_seconds)
+        super().__init__(self._pool)
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def ping(self) -> None:
+        await self._pool.fetch("SELECT 1")
+
+    async def create(self, new: NewConversation, embed: bool) -> Conversation:
+        ids = [uuid4() for _ in new.messages]
+        values = {
+            "id": uuid4(),
+            "label": new.label,
+            "folder": new.folder,
+            "score": new.importance_score,
+            "words": new.word_count,
+            "count": len(new.messages),
+            "metadata": Jsonb(new.metadata, orjson.dumps),
+            "ids": ids,
+            "roles": [m.role for m in new.messages],
+            "contents": [m.content for m in new.messages],
+            "times": [m.timestamp for m in new.messages],
+            "metas": [None if m.metadata is None else orjson.dumps(m.metadata).decode() for m in new.messages],
+            "queue": [i for i, m in zip(ids, new.messages, strict=True) if embed and m.content.strip()],
+        }
+
+        async def write(connection: AsyncConnection[Any], repeated: bool) -> Any:
+            # A connection that died while the statement ran leaves open whether it was committed. The ids were chosen
+            # before: look, then write again under the same ids, so that nothing is stored twice.
+            for attempt in (0, 1):
+                if repeated or attempt:
+                    found = await (await connection.execute(_BY_ID, (values["id"],))).fetchone()
+                    if found:
+                        return found
+                try:
+                    return await (await connection.execute(_CREATE, values)).fetchone()
+                except errors.UniqueViolation:
+                    if not repeated or attempt:
+                        raise
+            return None
+
+        return Conversation(*await self._pool.run(write))
+
+    async def get(self, conversation_id: UUID) -> tuple[Conversation, list[Message]] | None:
+        async def read(connection: AsyncConnection[Any], repeated: bool) -> Any:
+            row = await (await connection.execute(_BY_ID, (conversation_id,))).fetchone()
+            return row and (row, await (await connection.execute(_MESSAGES, (conversation_id,))).fetchall())
+
+        found = await self._pool.run(read)
+        return (Conversation(*found[0]), [Message(*row) for row in found[1]]) if found else None
+
+    async def page(self, where: ListFilter, limit: int, offset: int) -> tuple[list[Conversation], int]:
+        condition, values = _list_condition(where)
+        rows = await self._pool.fetch(
+            f"SELECT {CONVERSATION} FROM conversations WHERE {condition} "  # noqa: S608 - conditions are fixed texts
+            "ORDER BY updated_at DESC, id LIMIT %s OFFSET %s",
+            [*values, limit, offset],
+        )
+        return [Conversation(*row) for row in rows], await self.count(where)
+
+    async def count(self, where: ListFilter) -> int:
+        condition, values = _list_condition(where)
+        rows = await self._pool.fetch(
+            f"SELECT count(*) FROM conversations WHERE {condition}",  # noqa: S608 - conditions are fixed texts
+            values,
+        )
+        return int(rows[0][0])
+
+    async def update(self, conversation_id: UUID, changes: Changes) -> Conversation | None:
+        values = {
+            "id": conversation_id,
+            "label": changes.label,
+            "folder": changes.folder,
+            "status": changes.status,
+            "score": changes.importance_score,
+        }
+        rows = await self._pool.fetch(_UPDATE, values)
+        return Conversation(*rows[0]) if rows else None
+
+    async def delete(self, conversation_id: UUID) -> bool:
+        seen = False
+
+        async def remove(connection: AsyncConnection[Any], repeated: bool) -> bool:
+            nonlocal seen
+            if not repeated:
+                seen = bool(await (await connection.execute(_BY_ID, (conversation_id,))).fetchone())
+                if not seen:
+                    return False
+            gone = await (await connection.execute(_DELETE, {"id": conversation_id})).fetchone()
+            # Not there any more after a connection that died: our own first attempt was committed.
+            return bool(gone) or (repeated and seen)
+
+        return await self._pool.run(remove)
+
+    async def totals(self) -> Totals:
+        async def read(connection: AsyncConnection[Any], repeated: bool) -> Totals:
+            size = await (await connection.execute("SELECT pg_database_size(current_database())")).fetchone()
+            by_status = await (
+                await connection.execute(
+                    "SELECT status, count(*), sum(message_count) FROM conversations GROUP BY status"
+                )
+            ).fetchall()
+            waiting = await (
+                await connection.execute(
+                    "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) "
+                    "FROM vector_outbox"
+                )
+            ).fetchone()
+            assert size is not None  # noqa: S101 - aggregates always return a row
+            assert waiting is not None  # noqa: S101
+            return Totals(
+                database_bytes=int(size[0]),
+                messages=sum(int(row[2]) for row in by_status),
+                conversations_by_status={row[0]: int(row[1]) for row in by_status},
+                outbox=int(waiting[0]),
+                outbox_age_seconds=max(0.0, float(waiting[1])),
+            )
+
+        return await self._pool.run(read)
+
+
+def _list_condition(where: ListFilter) -> tuple[str, list[Any]]:
+    """The SQL condition of list and count, and its values."""
+    parts: list[str] = ["true"]
+    values: list[Any] = []
+    for condition, more in (
+        label_condition("label", where.label),
+        folder_condition("folder", where.folder),
+    ):
+        if condition:
+            parts.append(condition)
+            values += more
+    if where.folder_exact is not None:
+        parts.append("folder = %s")
+        values.append(where.folder_exact)
+    if where.pinned is not None:
+        parts.append(f"importance_score {'>=' if where.pinned else '<'} %s")
+        values.append(PINNED_SCORE)
+    if where.archived is not None:
+        parts.append(f"status {'=' if where.archived else '<>'} 'archived'")
+    return " AND ".join(parts), values

@@ -1,0 +1,89 @@
+"""The pool of PostgreSQL connections: bounded waits, one repeat after a lost connection, 503 when it stays away."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+import psycopg
+from psycopg import AsyncConnection, errors
+from psycopg.types.json import set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from ..errors import UnavailableError
+
+STATEMENT_TIMEOUT_MS = 20_000  # below the clients' 30 s
+CONNECTION_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}",
+}
+_LONGEST_WAIT = 10.0
+_WAIT_WHEN_AWAY = 1.0
+T = TypeVar("T")
+
+set_json_loads(orjson.loads)
+
+
+class Pool:
+    """Runs statements on pooled connections in autocommit mode: each statement is a transaction of its own."""
+
+    def __init__(self, url: str, max_connections: int, acquire_seconds: float) -> None:
+        """`acquire_seconds`: how long a request waits for a connection; at most 10 s, as clients give up at 30."""
+        self._acquire_seconds = min(acquire_seconds, _LONGEST_WAIT)
+        self._away = False
+        self._pool = AsyncConnectionPool(
+            url,
+            kwargs={**CONNECTION_OPTIONS, "autocommit": True, "application_name": "sekha"},
+            min_size=min(2, max_connections),
+            max_size=max_connections,
+            max_waiting=2000,
+            max_idle=300,
+            reconnect_timeout=3,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        """Start connecting in the background."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close(timeout=2)
+
+    async def run(self, work: Callable[[AsyncConnection[Any], bool], Awaitable[T]]) -> T:
+        """`work(connection, repeated)`; called once more on a fresh connection when the first one broke.
+
+        Raises errors.UnavailableError when the database is away, out of connections, or the statement takes too long.
+        """
+        for repeated in (False, True):
+            wait = _WAIT_WHEN_AWAY if self._away or repeated else self._acquire_seconds
+            try:
+                async with self._pool.connection(timeout=wait) as connection:
+                    result = await work(connection, repeated)
+                self._away = False
+                return result
+            except (PoolTimeout, TooManyRequests):
+                full = self._pool.get_stats().get("pool_available", 0) == 0 and not self._away and not repeated
+                self._away = True
+                raise UnavailableError(
+                    "No database connection is free, try again" if full else "The database is not reachable, try again"
+                ) from None
+            except errors.QueryCanceled:
+                raise UnavailableError("The database took too long, try again") from None
+            except (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction):
+                if repeated:
+                    self._away = True
+                    raise UnavailableError("The database is not reachable, try again") from None
+                await self._pool.check()  # drops every connection that broke with this one
+        raise AssertionError("not reached")
+
+    async def fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one statement that may be repeated without harm."""
+
+        async def work(connection: AsyncConnection[Any], repeated: bool) -> list[tuple[Any, ...]]:
+            return await (await connection.execute(sql.encode(), values)).fetchall()
+
+        return await self.run(work)

@@ -1,0 +1,136 @@
+"""PostgreSQL: searching messages, by words (tsvector) and by filters."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from ..model import PINNED_SCORE, Hit, Message, MessageFilter
+from .postgres_pool import Pool
+from .tsquery import parse
+
+# Ranking reads every match: on common words only the newest this many matches are ranked.
+MAX_RANKED = 5000
+
+_HIT = (
+    'm.id, m.conversation_id, m.role, m.content, m."timestamp", m.embedding_id, m.metadata, '
+    "c.label, c.folder, c.status, c.importance_score"
+)
+_FROM = "FROM messages m JOIN conversations c ON c.id = m.conversation_id"
+
+
+class PostgresSearch:
+    """The searching half of the Store protocol; methods as documented there."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.__pool = pool
+
+    async def recent(self, where: MessageFilter, limit: int, offset: int) -> Sequence[Hit]:
+        condition, values = message_condition(where)
+        rows = await self.__pool.fetch(
+            f'SELECT {_HIT} {_FROM} WHERE {condition} ORDER BY m."timestamp" DESC, m.id LIMIT %s OFFSET %s',
+            [*values, limit, offset],
+        )
+        return [_hit(row, 0.0) for row in rows]
+
+    async def lexical(self, query: str, where: MessageFilter, limit: int, offset: int) -> Sequence[Hit]:
+        # Any of the query's words: the words ANDed by PostgreSQL's own parser, with the ANDs replaced.
+        any_word = "replace(plainto_tsquery('english', %s)::text, ' & ', ' | ')::tsquery"
+        return await self._ranked(any_word, [query], where, limit, offset)
+
+    async def full_text(self, query: str, limit: int) -> Sequence[Hit]:
+        expression, values = parse(query)
+        return await self._ranked(expression, values, MessageFilter(), limit, 0) if expression else []
+
+    async def _ranked(
+        self, tsquery: str, query_values: list[str], where: MessageFilter, limit: int, offset: int
+    ) -> Sequence[Hit]:
+        condition, values = message_condition(where)
+        # 32: rank / (rank + 1), so that scores lie between 0 and 1.
+        rows = await self.__pool.fetch(
+            f"WITH q AS MATERIALIZED (SELECT {tsquery} AS query), found AS ("  # noqa: S608 - fixed texts and placeholders
+            f"SELECT {_HIT}, m.search {_FROM}, q WHERE m.search @@ q.query AND {condition} "
+            'ORDER BY m."timestamp" DESC LIMIT %s) '
+            "SELECT f.*, ts_rank_cd(f.search, q.query, 32) AS score FROM found f, q "
+            'ORDER BY score DESC, f."timestamp" DESC, f.id LIMIT %s OFFSET %s',
+            [*query_values, *values, MAX_RANKED, limit, offset],
+        )
+        return [_hit(row, float(row[-1])) for row in rows]
+
+    async def hits(self, scores: dict[UUID, float], where: MessageFilter) -> list[Hit]:
+        condition, values = message_condition(where)
+        rows = await self.__pool.fetch(
+            f"SELECT {_HIT} {_FROM} WHERE m.id = ANY(%s) AND {condition}",
+            [list(scores), *values],
+        )
+        return [_hit(row, scores[row[0]]) for row in rows]
+
+    async def vectors(self, where: MessageFilter, model: str, limit: int) -> list[tuple[UUID, bytes]]:
+        condition, values = message_condition(where)
+        rows = await self.__pool.fetch(
+            f"SELECT m.id, e.vector {_FROM} JOIN embeddings e ON e.message_id = m.id "
+            f"WHERE e.model = %s AND {condition} LIMIT %s",
+            [model, *values, limit],
+        )
+        return [(row[0], row[1]) for row in rows]
+
+
+def _hit(row: tuple[Any, ...], score: float) -> Hit:
+    return Hit(Message(*row[:7]), row[7], row[8], row[9], row[10], score)
+
+
+def label_condition(column: str, label: str | None) -> tuple[str, list[Any]]:
+    """Case-insensitive substring, taken literally."""
+    return (f"strpos(lower({column}), lower(%s)) > 0", [label]) if label else ("", [])
+
+
+def folder_condition(column: str, folder: str | None) -> tuple[str, list[Any]]:
+    """`folder` itself or a descendant at a `/` boundary; `/` is everything."""
+    if not folder or not folder.rstrip("/"):
+        return "", []
+    base = folder.rstrip("/")
+    pattern = base.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "/%"
+    return f"({column} = %s OR {column} LIKE %s)", [base, pattern]
+
+
+def message_condition(where: MessageFilter) -> tuple[str, list[Any]]:
+    """The SQL condition of a MessageFilter over messages m and conversations c, and its values."""
+    parts: list[str] = ["true"]
+    values: list[Any] = []
+
+    def add(condition: str, *more: Any) -> None:
+        parts.append(condition)
+        values.extend(more)
+
+    condition, more = label_condition("c.label", where.label)
+    if condition:
+        add(condition, *more)
+    if where.labels is not None:
+        add("c.label = ANY(%s)", list(where.labels))
+    for group in where.folders:
+        alternatives = [folder_condition("c.folder", folder) for folder in group]
+        if any(not text for text, _ in alternatives):
+            continue  # one of them is the root: everything
+        add("(" + " OR ".join(text for text, _ in alternatives) + ")", *(v for _, vs in alternatives for v in vs))
+    for folder in where.excluded_folders:
+        condition, more = folder_condition("c.folder", folder)
+        add(f"NOT {condition}" if condition else "false", *more)
+    if where.status is not None:
+        if where.status == "pinned":
+            add("c.importance_score >= %s", PINNED_SCORE)
+        else:
+            add("c.status = %s", where.status)
+    if where.archived is not None:
+        add(f"c.status {'=' if where.archived else '<>'} 'archived'")
+    if where.pinned is not None:
+        add(f"c.importance_score {'>=' if where.pinned else '<'} %s", PINNED_SCORE)
+    for comparison, value in (
+        ("m.role = %s", where.role),
+        ("m.conversation_id = %s", where.conversation_id),
+        ("c.importance_score >= %s", where.importance_min),
+        ("c.importance_score <= %s", where.importance_max),
+        ('m."timestamp" >= %s', where.date_from),
+        ('m."timestamp" <= %s', where.date_to),
+    ):
+        if value is not None:
+            add(comparison, value)
+    return " AND ".join(parts), values
