@@ -262,7 +262,7 @@ class Agent:
             return
         blob, _, mac = self.store(manifest["secrets"]["sha256"]).read_bytes().rstrip(b"\n").rpartition(b"\n")
         key = self.config["stack_key"]
-        expected = hmac.digest(hmac.digest(key.encode(), b"sekha-release-mac", "sha256"), blob, "sha256").hex()
+        expected = hmac.digest(hmac.digest(bytes.fromhex(key), b"sekha-release-mac", "sha256"), blob, "sha256").hex()
         if not hmac.compare_digest(expected.encode(), mac):
             raise Failed("the release's secrets were not encrypted with this stack's key")
         read, send = os.pipe()
