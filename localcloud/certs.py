@@ -1,0 +1,68 @@
+"""The local cloud's own CA, which its base image trusts, and the object store's certificate."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from localcloud.machines.addresses import OBJECTS_IP
+from localcloud.machines.sh import write
+
+LIFE = datetime.timedelta(days=3650)  # the CA never leaves this machine
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(_name(issuer))
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + LIFE)
+    )
+
+
+def ensure(folder: Path) -> None:
+    """Make ca.pem, ca.key, objects.pem and objects.key (keys 0600) in `folder` unless they are all there."""
+    if all((folder / n).exists() for n in ("ca.pem", "ca.key", "objects.pem", "objects.key")):
+        return
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    subject = "Sekha local cloud CA"
+    ca = (
+        _builder(subject, subject, ca_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    cert = (
+        _builder("local cloud object store", subject, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(OBJECTS_IP))]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    write(folder / "ca.key", _pem(ca_key), 0o600)
+    write(folder / "objects.key", _pem(key), 0o600)
+    write(folder / "objects.pem", cert.public_bytes(serialization.Encoding.PEM).decode())
+    write(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM).decode())

@@ -1,0 +1,65 @@
+"""The daemon: the API on 127.0.0.1 over the machines. Machines and services are processes of their own that outlive it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+import uvicorn
+
+from localcloud.api.app import create_app
+from localcloud.image import build
+from localcloud.machines import router, services
+from localcloud.machines.paths import Paths, paths_from_env
+from localcloud.machines.real import RealBackend
+from localcloud.machines.sh import write
+from localcloud.store import Store
+from localcloud.worker import Cloud
+
+LOG = logging.getLogger("localcloud")
+DEFAULT_PORT = 8580
+
+
+def port() -> int:
+    """The API's port, LOCALCLOUD_PORT or 8580."""
+    return int(os.environ.get("LOCALCLOUD_PORT", str(DEFAULT_PORT)))
+
+
+def prepare(paths: Paths, versitygw: str) -> RealBackend:
+    """Network, services and machines as they were; takes over what still runs."""
+    image = build.rootfs(paths)
+    if image is None:
+        raise SystemExit("the base image is not built; start by `localcloud up`")
+    router.up(paths)
+    services.up(paths, versitygw)
+    backend = RealBackend(paths, image)
+    started = backend.restore()
+    if started:
+        LOG.info("started servers %s again", ", ".join(map(str, started)))
+    return backend
+
+
+def main() -> None:
+    """daemon VERSITYGW: run until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    began = time.monotonic()
+    paths = paths_from_env()
+    backend = prepare(paths, sys.argv[1])
+    cloud = Cloud(Store(paths.database), backend)
+    cloud.start()
+    write(paths.run / "port", f"{port()}\n")
+    LOG.info("ready after %.1f s", time.monotonic() - began)
+    try:
+        uvicorn.run(create_app(cloud), host="127.0.0.1", port=port(), log_config=None, timeout_graceful_shutdown=5)
+    finally:
+        cloud.stop(timeout=10)
+        cloud.store.close()
+        Path(paths.run / "port").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

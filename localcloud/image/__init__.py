@@ -1,0 +1,1 @@
+"""The base image of the local cloud's servers."""

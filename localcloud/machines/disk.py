@@ -1,0 +1,95 @@
+"""Root disks: a writable layer on a sparse file of the server type's size, over the shared base image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from localcloud.backend import BackendError
+from localcloud.machines.sh import run
+
+GB = 2**30
+
+
+def mounts_below(folder: Path) -> list[Path]:
+    """Mount points in or below a folder, innermost first."""
+    found = []
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        point = Path(line.split()[1].encode().decode("unicode_escape"))
+        if point == folder or folder in point.parents:
+            found.append(point)
+    return sorted(found, key=lambda p: len(p.parts), reverse=True)
+
+
+def is_mounted(path: Path) -> bool:
+    return path in mounts_below(path)
+
+
+def sparse_file(path: Path, size_gb: int) -> None:
+    """Make or grow a file of that many GB that takes only what is written to it; never shrinks."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if os.fstat(fd).st_size < size_gb * GB:
+            os.truncate(fd, size_gb * GB)
+    finally:
+        os.close(fd)
+
+
+def make_root(folder: Path, base: Path, size_gb: int) -> None:
+    """Make the server's disk and mount its root file system at folder/root; what exists stays as it is."""
+    image = folder / "disk.img"
+    fresh = not image.exists()
+    if not (folder / "base").exists():
+        (folder / "base").write_text(f"{base}\n")
+    if fresh:
+        temp = folder / "disk.img.new"
+        temp.unlink(missing_ok=True)
+        sparse_file(temp, size_gb)
+        run("mkfs.ext4", "-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", temp)
+        temp.rename(image)
+    for name in ("disk", "root"):
+        (folder / name).mkdir(exist_ok=True)
+    if not is_mounted(folder / "disk"):
+        run("mount", "-o", "loop,noatime", image, folder / "disk")
+    for name in ("upper", "work"):
+        (folder / "disk" / name).mkdir(exist_ok=True)
+    lower = (folder / "base").read_text().strip()
+    if not Path(lower).is_dir():
+        raise BackendError(f"the base image {lower} of this server is gone; rebuild or delete the server")
+    if not is_mounted(folder / "root"):
+        options = f"lowerdir={lower},upperdir={folder}/disk/upper,workdir={folder}/disk/work"
+        run("mount", "-t", "overlay", "overlay", "-o", options, folder / "root")
+
+
+def grow_root(folder: Path, size_gb: int) -> None:
+    """Give a server that is off a larger disk (its file system grows too); unmounts it."""
+    unmount(folder)
+    image = folder / "disk.img"
+    if image.exists() and image.stat().st_size < size_gb * GB:
+        sparse_file(image, size_gb)
+        run("e2fsck", "-fp", image, check=False)
+        run("resize2fs", image, timeout=300)
+
+
+def unmount(folder: Path) -> None:
+    """Unmount the server's file systems; the loop device goes with its mount."""
+    for point in mounts_below(folder):
+        run("umount", point, check=False)
+    for point in mounts_below(folder):
+        run("umount", "-l", point)
+
+
+def wipe(folder: Path) -> None:
+    """Unmount and remove the root disk."""
+    unmount(folder)
+    for name in ("disk.img", "disk.img.new", "base"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def remove(folder: Path) -> None:
+    """Unmount and remove everything of the server."""
+    unmount(folder)
+    if mounts_below(folder):
+        raise BackendError(f"{folder} is still mounted; its files are left alone")
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,161 @@
+"""Can a local cloud run on this host? Facts are gathered first, judged by a pure function, before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+
+from localcloud.machines import addresses as a
+from localcloud.machines import cleanup, netns, router
+from localcloud.machines.paths import OWNER_FILE, Paths
+from localcloud.machines.sh import ENV, run
+
+MIN_FREE_GB = 5.0  # image 0.4, mirror and toolchain 1, a server with PostgreSQL 1.5, and room to work
+OURS = [ip_network(n) for n in (a.PUBLIC_NET, f"{a.GATEWAY}/32", a.UPLINK_NET)]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What preflight looks at."""
+
+    uid: int
+    addresses: tuple[tuple[str, str], ...]  # (interface, "10.0.0.1/24") of interfaces that aren't ours
+    routes: tuple[tuple[str, str], ...]  # (interface, "10.0.0.0/24")
+    missing_kernel: tuple[str, ...]  # features that don't work
+    forward_drops: tuple[str, ...]  # packet filters that drop forwarded packets, as "nft: ip filter FORWARD"
+    port: int
+    port_taken: bool
+    free_gb: float
+    cache: str
+    default_route: bool
+    nameservers: tuple[str, ...]
+    other_cloud: str | None  # state folder of a living local cloud that isn't this one
+
+
+def problems(facts: Facts) -> list[str]:
+    """Each reason why the local cloud can't start: what, value, remedy. Empty = it can."""
+    if facts.uid != 0:
+        return [f"not root (user id {facts.uid}): namespaces, mounts and packet filters need root; run as root or by sudo"]
+    found = []
+    if facts.other_cloud:
+        return [
+            f"another local cloud runs on this machine, there is room for one: its state is in {facts.other_cloud}; "
+            f"use that one, or stop it: SEKHA_CLOUD_DIR={facts.other_cloud} bin/localcloud down"
+        ]
+    for kind, pairs in (("address", facts.addresses), ("route", facts.routes)):
+        for interface, text in pairs:
+            for ours in OURS:
+                if ip_network(text, strict=False).prefixlen and ip_network(text, strict=False).overlaps(ours):
+                    found.append(
+                        f"{kind} {text} on {interface} overlaps {ours}, which the local cloud needs; "
+                        f"remove it: ip {'addr' if kind == 'address' else 'route'} del {text} dev {interface}"
+                    )
+    for feature in facts.missing_kernel:
+        found.append(f"the kernel lacks {feature}: load its module or use a kernel that has it (a virtual machine, not a container)")  # fmt: skip # noqa: E501
+    for chain in facts.forward_drops:
+        found.append(
+            f"the host's firewall drops forwarded packets ({chain}), machines would have no network; let ours pass: "
+            f"{forward_remedy(chain)}"
+        )
+    if facts.port_taken:
+        found.append(f"port {facts.port} on 127.0.0.1 is taken; stop what listens there (ss -ltnp sport = :{facts.port}) or set LOCALCLOUD_PORT")  # fmt: skip # noqa: E501
+    if facts.free_gb < MIN_FREE_GB:
+        found.append(f"only {facts.free_gb:.1f} GB free below {facts.cache}, {MIN_FREE_GB:.0f} GB are needed; free some or set SEKHA_CACHE")  # fmt: skip # noqa: E501
+    if not facts.default_route:
+        found.append("the host has no IPv4 default route: machines could install nothing; add one (ip route add default via GATEWAY)")  # fmt: skip # noqa: E501
+    if not facts.nameservers:
+        found.append("/etc/resolv.conf names no server that isn't a loopback address; add a line `nameserver ADDRESS`")
+    return found
+
+
+def forward_remedy(chain: str) -> str:
+    """Commands that let the local cloud's packets through a chain given as "nft: FAMILY TABLE CHAIN" or "iptables: CHAIN"."""
+    tool, _, name = chain.partition(": ")
+    if tool == "nft" and name.split()[:2] != ["ip", "filter"]:
+        return f"nft insert rule {name} iifname {a.UPLINK} accept; nft insert rule {name} oifname {a.UPLINK} accept"
+    return f"iptables -I FORWARD -i {a.UPLINK} -j ACCEPT; iptables -I FORWARD -o {a.UPLINK} -j ACCEPT"
+
+
+def nft_forward_drops(ruleset: str) -> list[str]:
+    """Forward chains of `nft list ruleset` whose policy is drop and whose table has no rules that let ours pass."""
+    found = []
+    for family, table, body in re.findall(r"^table (\S+) (\S+) \{\n(.*?)^\}", ruleset, re.MULTILINE | re.DOTALL):
+        passes = all(re.search(rf'{field} "?{a.UPLINK}"? .*accept', body) for field in ("iifname", "oifname"))
+        if family not in ("ip", "inet") or table.startswith("slc_") or passes:
+            continue
+        for name, chain in re.findall(r"^\tchain (\S+) \{\n(.*?)^\t\}", body, re.MULTILINE | re.DOTALL):
+            if re.search(r"hook forward .*policy drop", chain):
+                found.append(f"nft: {family} {table} {name}")
+    return found
+
+
+def iptables_forward_drops(rules: str) -> list[str]:
+    """["iptables: FORWARD"] if `iptables -S` drops by policy and has no rules that let ours pass."""
+    passes = all(re.search(rf"^-A .*{flag} {a.UPLINK} .*-j ACCEPT", rules, re.MULTILINE) for flag in ("-i", "-o"))
+    return ["iptables: FORWARD"] if re.search(r"^-P FORWARD DROP", rules, re.MULTILINE) and not passes else []
+
+
+def _works(*command: str) -> bool:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=ENV, check=False, timeout=20)
+    return done.returncode == 0
+
+
+def missing_kernel() -> list[str]:
+    """Features tried out in throw-away namespaces that don't work. Needs root."""
+    overlay = "mount -t tmpfs t /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m && mount -t overlay o -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"  # fmt: skip # noqa: E501
+    probes = {
+        "namespaces (mount, uts, ipc, pid, net)": ("unshare", "-muipn", "--fork", "true"),
+        "veth": ("unshare", "-n", "ip", "link", "add", "p0", "type", "veth", "peer", "name", "p1"),
+        "bridge": ("unshare", "-n", "ip", "link", "add", "p0", "type", "bridge"),
+        "overlayfs": ("unshare", "-m", "sh", "-c", overlay),
+    }
+    if shutil.which("nft", path=ENV["PATH"]):
+        probes["nftables"] = ("unshare", "-n", "nft", "add table inet probe")
+    found = [name for name, command in probes.items() if not _works(*command)]
+    if not Path("/dev/loop-control").exists() and not _works("modprobe", "-q", "loop"):
+        found.append("loop devices")
+    return found
+
+
+def gather(paths: Paths, port: int) -> Facts:
+    """Look at the host."""
+    uid, links, routes = os.getuid(), netns.query("addr", "show"), netns.query("-4", "route", "show")
+    drops: list[str] = []
+    if uid == 0 and shutil.which("nft", path=ENV["PATH"]):
+        drops += nft_forward_drops(run("nft", "list", "ruleset", check=False))
+    for tool in ("iptables-legacy", "iptables"):
+        if uid == 0 and not drops and shutil.which(tool, path=ENV["PATH"]):
+            drops += iptables_forward_drops(run(tool, "-S", check=False))
+    owner = cleanup.owner() if OWNER_FILE.exists() else None
+    other = owner["cloud"] if owner and owner["cloud"] != str(paths.cloud) else None
+    folder = next(p for p in (paths.cache, *paths.cache.parents) if p.exists())
+    return Facts(
+        uid=uid,
+        addresses=tuple((link["ifname"], f"{entry['local']}/{entry['prefixlen']}") for link in links for entry in link["addr_info"] if entry["family"] == "inet" and not link["ifname"].startswith("slc")),  # fmt: skip # noqa: E501
+        routes=tuple((r["dev"], r["dst"]) for r in routes if "dev" in r and r["dst"] != "default" and not r["dev"].startswith("slc")),  # fmt: skip # noqa: E501
+        missing_kernel=tuple(missing_kernel() if uid == 0 else ()),
+        forward_drops=tuple(drops),
+        port=port,
+        port_taken=_taken(port),
+        free_gb=shutil.disk_usage(folder).free / 1e9,
+        cache=str(paths.cache),
+        default_route=any(r["dst"] == "default" for r in routes),
+        nameservers=tuple(router.nameservers()),
+        other_cloud=other if other and cleanup.in_use(Path(other)) else None,
+    )
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
