@@ -119,7 +119,7 @@ def metadata(spec: ServerSpec, region: str) -> dict[str, object]:
     """What the metadata service serves from, as JSON."""
     return {
         "id": spec.id, "name": spec.name, "ipv4": spec.ipv4, "ipv6_net": spec.ipv6_net, "mac": spec.mac,
-        "location": spec.location, "region": region, "public_keys": list(spec.ssh_public_keys),
+        "location": spec.location, "region": region, "public_keys": [key.strip() for key in spec.ssh_public_keys],
         "nics": [vars(nic) for nic in spec.nics],
     }  # fmt: skip
 

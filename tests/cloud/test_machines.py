@@ -1,0 +1,174 @@
+"""Real machines: boot, packages, power, firewalls, volumes, private networks."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import pytest
+from hcloud import Client
+from hcloud.firewalls.domain import FirewallRule
+from hcloud.locations import Location
+from hcloud.networks import Network, NetworkSubnet
+from hcloud.servers import BoundServer
+
+from tests.cloud.conftest import LocalCloud
+from tests.support import wait_for
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
+
+
+def ip_of(server: BoundServer) -> str:
+    assert server.public_net is not None
+    assert server.public_net.ipv4 is not None
+    return str(server.public_net.ipv4.ip)
+
+
+def connects(ip: str, port: int, family: str = "-4") -> bool:
+    """True if the host gets a TCP connection."""
+    command = ["bash", "-c", f"exec 3<>/dev/tcp/{ip}/{port}"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=2, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def test_a_machine_boots_like_on_hetzner(local_cloud: LocalCloud, project: Client) -> None:
+    server = local_cloud.boot(project, "web-1")
+    run = local_cloud.inside
+    assert run(server.id, "cat /root/proof") == "done by user-data\n"
+    assert "DataSourceHetzner" in run(server.id, "cat /run/cloud-init/result.json")
+    assert local_cloud.ssh(ip_of(server), "hostname") == "web-1\n"
+    assert run(server.id, "systemctl is-system-running --wait", check=False) == "running\n"
+    # its size is its type's: 2 CPUs, 4 GB, 40 GB
+    assert 3900 < int(run(server.id, "free -m | awk '/^Mem/ {print $2}'")) <= 4096
+    assert 35 < int(run(server.id, "df --output=size -BG / | tail -1").strip().rstrip("G")) <= 40
+    assert run(server.id, "apt-get update -q && apt-get install -qy jq >/dev/null && jq -n 1+1", timeout=180).endswith("2\n")
+    assert run(server.id, "curl -s http://169.254.169.254/hetzner/v1/metadata/instance-id") == str(server.id)
+    assert run(server.id, "ls /dev/vda /dev/loop0 2>/dev/null", check=False) == ""
+
+
+def test_a_machine_reaches_only_what_a_server_may(local_cloud: LocalCloud, project: Client) -> None:
+    server = local_cloud.boot(project, "out")
+    gateway = subprocess.run(["ip", "-4", "route", "show", "default"], capture_output=True, text=True, check=True)
+    for target in ("100.64.0.1/8580", "100.64.0.1/80", f"{gateway.stdout.split()[2]}/22", "172.31.1.1/9000"):
+        command = f"timeout 5 bash -c 'exec 3<>/dev/tcp/{target}' 2>&1; echo $?"
+        assert not local_cloud.inside(server.id, command).endswith("\n0\n"), target
+        assert "No route to host" in local_cloud.inside(server.id, command), f"{target}: refused at once, not dropped"
+
+
+def test_reboot_and_poweroff_from_inside(local_cloud: LocalCloud, project: Client) -> None:
+    server = local_cloud.boot(project, "power")
+    local_cloud.inside(server.id, "echo kept > /root/kept")
+    first = local_cloud.inside(server.id, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1")
+    local_cloud.inside(server.id, "systemctl reboot", check=False)
+
+    def again() -> bool:
+        try:
+            now = local_cloud.inside(server.id, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1")
+        except Exception:
+            return False
+        return now != first and "kept" in local_cloud.inside(server.id, "cat /root/kept")
+
+    wait_for(again, 60, "the machine is back after its reboot")
+    assert project.servers.get_by_id(server.id).status == "running"
+    wait_for(lambda: connects(ip_of(server), 22), 60, "sshd is back")
+    local_cloud.inside(server.id, "systemctl poweroff", check=False)
+    wait_for(lambda: project.servers.get_by_id(server.id).status == "off", 60, "status off")
+    project.servers.get_by_id(server.id).power_on().wait_until_finished(60)
+    wait_for(lambda: connects(ip_of(server), 22), 60, "sshd is back after power on")
+    assert local_cloud.ssh(ip_of(server), "cat /root/kept") == "kept\n"
+
+
+def test_firewalls_filter_the_public_interface_and_change_in_place(local_cloud: LocalCloud, project: Client) -> None:
+    first = local_cloud.boot(project, "fw-1", wait=False)
+    second = local_cloud.boot(project, "fw-2")
+    local_cloud.wait_cloud_init(first.id)
+    wait_for(lambda: connects(ip_of(first), 22), 30, "no firewall: open")
+    local_cloud.inside(first.id, "setsid python3 -m http.server 8080 >/dev/null 2>&1 </dev/null &")
+    wait_for(lambda: connects(ip_of(first), 8080), 30, "web server")
+
+    def second_connects(port: int) -> bool:
+        command = f"timeout 2 bash -c 'exec 3<>/dev/tcp/{ip_of(first)}/{port}' 2>/dev/null && echo yes || echo no"
+        return local_cloud.inside(second.id, command) == "yes\n"
+
+    def rule(port: str, *sources: str) -> FirewallRule:
+        return FirewallRule(direction="in", protocol="tcp", port=port, source_ips=list(sources))
+
+    from hcloud.firewalls.domain import FirewallResource
+    from hcloud.servers import Server
+
+    made = project.firewalls.create("fw", [rule("22", "100.64.0.1/32")], resources=[FirewallResource("server", server=Server(first.id))])  # fmt: skip # noqa: E501
+    for action in made.actions or []:
+        action.wait_until_finished(60)
+    assert connects(ip_of(first), 22)
+    assert not connects(ip_of(first), 8080)
+    assert not second_connects(22)
+    open_session = subprocess.Popen(
+        ["ssh", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i", str(local_cloud.key),
+         f"root@{ip_of(first)}", "echo started; read line; echo $line"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert open_session.stdin is not None
+    assert open_session.stdout is not None
+    assert open_session.stdout.readline() == "started\n"
+    for action in made.firewall.set_rules([rule("8000-8100", f"{ip_of(second)}/32")]):
+        action.wait_until_finished(60)
+    assert second_connects(8080)
+    assert not connects(ip_of(first), 8080)
+    assert not connects(ip_of(first), 22)
+    answer, _ = open_session.communicate("still here\n", timeout=10)
+    assert answer == "still here\n", "an established connection outlives the change"
+
+
+def test_a_volume_outlives_its_server(local_cloud: LocalCloud, project: Client) -> None:
+    made = project.volumes.create(10, "data", location=Location(name="fsn1"), format="ext4")
+    made.action.wait_until_finished(60)
+    volume = project.volumes.get_by_id(made.volume.id)
+    assert volume.linux_device is not None
+    server = local_cloud.boot(project, "db-1", volumes=[volume])
+    run = local_cloud.inside
+    run(server.id, f"mkdir /data && mount {volume.linux_device} /data && echo precious > /data/file")
+    run(server.id, "reboot", check=False)
+    time_first = time.monotonic()
+
+    def device_back() -> bool:
+        try:
+            return time.monotonic() - time_first > 1 and "ok" in run(server.id, f"[ -b {volume.linux_device} ] && ! mountpoint -q /data && echo ok")  # fmt: skip # noqa: E501
+        except Exception:
+            return False
+
+    wait_for(device_back, 60, "the device is there after a reboot")
+    run(server.id, f"mount {volume.linux_device} /data && echo more >> /data/file")
+    server.delete().wait_until_finished(120)
+    other = local_cloud.boot(project, "db-2")
+    project.volumes.get_by_id(volume.id).attach(other).wait_until_finished(60)
+    run(other.id, f"mkdir /data && mount {volume.linux_device} /data")
+    assert run(other.id, "cat /data/file") == "precious\nmore\n"
+    project.volumes.get_by_id(volume.id).resize(20).wait_until_finished(60)
+    size = run(other.id, f"resize2fs {volume.linux_device} 2>/dev/null; df --output=size -BG /data | tail -1")
+    assert int(size.strip().rstrip("G")) >= 19
+    run(other.id, "echo last >> /data/file")
+    project.volumes.get_by_id(volume.id).detach().wait_until_finished(60)
+    assert run(other.id, f"ls {volume.linux_device} 2>/dev/null; mountpoint -q /data || echo unmounted", check=False) == "unmounted\n"  # fmt: skip # noqa: E501
+    project.volumes.get_by_id(volume.id).attach(other).wait_until_finished(60)
+    assert run(other.id, f"mount {volume.linux_device} /data && tail -1 /data/file") == "last\n"
+    other.delete().wait_until_finished(120)
+
+
+def test_private_networks_are_routed_through_their_gateway(local_cloud: LocalCloud, project: Client) -> None:
+    subnet = NetworkSubnet(ip_range="10.7.1.0/24", type="cloud", network_zone="eu-central")
+    network = project.networks.create("net", "10.7.0.0/16", subnets=[subnet])
+    first = local_cloud.boot(project, "n-1", wait=False)
+    second = local_cloud.boot(project, "n-2")
+    for server, ip in ((first, "10.7.1.2"), (second, "10.7.1.3")):
+        server.attach_to_network(Network(id=network.id), ip=ip).wait_until_finished(60)
+    run = local_cloud.inside
+    assert "10.7.1.2/32" in run(first.id, "ip -4 addr show enp7s0")
+    assert "10.7.0.0/16 via 10.7.0.1" in run(first.id, "ip route")
+    assert "86:00:00:" in run(first.id, "cat /sys/class/net/enp7s0/address")
+    assert " 0% packet loss" in run(first.id, "ping -c 2 -i 0.2 -W 2 10.7.1.3")
+    second.detach_from_network(Network(id=network.id)).wait_until_finished(60)
+    assert "enp7s0" not in run(second.id, "ls /sys/class/net")
+    network.delete()
+    wait_for(lambda: "enp7s0" not in run(first.id, "ls /sys/class/net"), 10, "detached with the network")
