@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -69,7 +70,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(config: Config, listener: socket.socket, limiter: RateLimiter | None) -> int:
-    # Imported here: after the metrics folder is set, and in the workers rather than in their parent.
+    # Imported here: after the metrics folder is set.
     from .http.app import build_app
     from .parts import closing, make
 
@@ -111,8 +112,13 @@ async def _serve(config: Config, listener: socket.socket, limiter: RateLimiter |
 
 def _supervise(config: Config, listener: socket.socket, limiter: RateLimiter | None, count: int) -> int:
     """Fork workers, start a new one for each that dies, pass signals on, and wait for the last one."""
+    # Imported before the workers are forked: they start faster and share the memory.
     from prometheus_client.multiprocess import mark_process_dead
 
+    from . import parts  # noqa: F401
+    from .http import app  # noqa: F401
+
+    gc.freeze()
     children: dict[int, float] = {}
     stopping = False
 
