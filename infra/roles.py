@@ -1,8 +1,8 @@
 """cloud-init/ROLE/ -> the cloud-config documents that a release applies to a machine.
 
-A role is a folder: `role.yaml` (a cloud-config, rendered with Jinja2), `files/` (what it puts on the machine, at its path
-there; a name ending in .j2 is rendered), `files.yaml` (optional; path -> owner, permissions, early) and `meta.yaml` (stage,
-packages, units, check, variables). A role sees the variables that its meta.yaml declares and no others.
+A role is a folder: `role.yaml` (a cloud-config, rendered with Jinja2), `files/` (what it puts on the machine, at its
+path there; a name ending in .j2 is rendered), `files.yaml` (optional; path -> owner, permissions, early) and
+`meta.yaml` (stage, packages, units, check, variables). A role sees the variables that its meta.yaml declares and no others.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _Dumper.add_representer(str, _text)
 
 @dataclass(frozen=True)
 class RenderedRole:
-    """One role as a step of a release: `config` is the cloud-config; `users` (accounts) and `early` (files) must precede
-    the packages, so `render_machine` puts them into the first step."""
+    """One role as a step of a release: `config` is the cloud-config; `users` (accounts) and `early` (files) must
+    precede the packages, so `render_machine` puts them into the first step."""
 
     role: str
     stage: str
@@ -55,8 +55,8 @@ class RenderedRole:
 def render(role_dir: Path, variables: Mapping[str, object]) -> RenderedRole:
     """Render one role.
 
-    `variables` must hold what the role's meta.yaml declares (more is fine, and not seen by it). The config holds no packages
-    and accounts: see `render_machine`. Raises RoleError.
+    `variables` must hold what the role's meta.yaml declares (more is fine, and not seen by it). The config holds no
+    packages and accounts: see `render_machine`. Raises RoleError.
     """
     meta = _load(role_dir / "meta.yaml", META_KEYS)
     declared = set(meta.get("variables") or {})
@@ -87,8 +87,8 @@ def render(role_dir: Path, variables: Mapping[str, object]) -> RenderedRole:
 def render_machine(
     variables: Mapping[str, object], roles: Sequence[str] = ORDER, root: Path = CLOUD_INIT
 ) -> list[RenderedRole]:
-    """All steps of a machine, in order: the first (stage packages) gets all roles' packages, as one apt transaction, and
-    the accounts and files that must be there before them. Raises RoleError."""
+    """All steps of a machine, in order: the first (stage packages) gets all roles' packages, as one apt transaction,
+    and the accounts and files that must be there before them. Raises RoleError."""
     rendered = [render(root / name, variables) for name in roles]
     first = rendered[0]
     if first.stage != "packages" or any(role.stage == "packages" for role in rendered[1:]):
