@@ -28,10 +28,12 @@ CREATE TABLE IF NOT EXISTS objects (
   id INTEGER PRIMARY KEY, project INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT, data TEXT NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS object_names ON objects (project, kind, name);
 CREATE TABLE IF NOT EXISTS actions (
-  id INTEGER PRIMARY KEY, project INTEGER NOT NULL, status TEXT NOT NULL, data TEXT NOT NULL, job TEXT, hidden INTEGER NOT NULL);
+  id INTEGER PRIMARY KEY, project INTEGER NOT NULL, status TEXT NOT NULL, data TEXT NOT NULL, job TEXT,
+  hidden INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS running_actions ON actions (status) WHERE status = 'running';
 CREATE TABLE IF NOT EXISTS action_resources (
-  type TEXT NOT NULL, resource INTEGER NOT NULL, action INTEGER NOT NULL, PRIMARY KEY (type, resource, action)) WITHOUT ROWID;
+  type TEXT NOT NULL, resource INTEGER NOT NULL, action INTEGER NOT NULL,
+  PRIMARY KEY (type, resource, action)) WITHOUT ROWID;
 """
 
 

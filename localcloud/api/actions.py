@@ -10,7 +10,14 @@ from localcloud.store import Data
 
 SORT = ("id", "command", "status", "started", "finished")
 # path -> resource type; ssh_keys and placement_groups have no actions
-KINDS = {"servers": "server", "volumes": "volume", "networks": "network", "firewalls": "firewall", "primary_ips": "primary_ip", "images": "image"}  # fmt: skip
+KINDS = {
+    "servers": "server",
+    "volumes": "volume",
+    "networks": "network",
+    "firewalls": "firewall",
+    "primary_ips": "primary_ip",
+    "images": "image",
+}
 
 
 def _list(call: Call, rows: list[Data]) -> Answer:

@@ -123,7 +123,7 @@ class Call(Scope):
         return name
 
     def update_name_and_labels(self, kind: str, data: Data, pattern: re.Pattern[str] = GENERAL_NAME) -> None:
-        """Apply what every PUT may change. A missing or empty name and missing labels stay; labels are replaced whole."""
+        """Apply what every PUT may change. What is missing (or an empty name) stays; labels are replaced whole."""
         if "labels" in self.body:
             data["labels"] = self.labels()
         name = self.body.get("name")

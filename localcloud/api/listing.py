@@ -14,8 +14,13 @@ PER_PAGE, MAX_PER_PAGE = 25, 50
 
 
 def page(
-    call: Call, key: str, rows: list[Data], *, equal: tuple[str, ...] = ("name",), sort: tuple[str, ...] = ("id", "name", "created"),
-) -> Data:  # fmt: skip
+    call: Call,
+    key: str,
+    rows: list[Data],
+    *,
+    equal: tuple[str, ...] = ("name",),
+    sort: tuple[str, ...] = ("id", "name", "created"),
+) -> Data:
     """The list body `{key: rows of the page, "meta": ...}`.
 
     `equal`: query parameters that filter by equality with the field of the same name (repeated: any of them).

@@ -59,7 +59,8 @@ def change_type(call: Call) -> Answer:
         raise invalid("upgrade_disk", "must be true or false")
     upgrade, old = call.flag("upgrade_disk"), server_type(server["server_type"])
     if new["architecture"] != old["architecture"] or new["disk"] < server["primary_disk_size"] or new["deprecated"]:
-        text = f"can't change to {new['name']!r}: other architecture, or its disk is smaller than {server['primary_disk_size']} GB"
+        disk = server["primary_disk_size"]
+        text = f"can't change to {new['name']!r}: other architecture, or its disk is smaller than {disk} GB"
         raise refused("invalid_server_type", text)
     if server["location"] not in [row["name"] for row in new["locations"]]:
         raise refused(

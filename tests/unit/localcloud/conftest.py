@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ class Rig:
     token: str
     endpoint: str
 
+    def __post_init__(self) -> None:
+        self._http = self.http()
+
     def client(self, token: str | None = None) -> Client:
         """The real hcloud-python client; polls fast."""
         return Client(token or self.token, api_endpoint=self.endpoint, poll_interval=0.02)
@@ -38,12 +42,15 @@ class Rig:
     def http(self, token: str | None = None) -> httpx.Client:
         """A plain HTTP client with the token."""
         headers = {"Authorization": f"Bearer {token or self.token}"}
-        return httpx.Client(base_url=self.endpoint, headers=headers, timeout=20)
+        return httpx.Client(base_url=self.endpoint, headers=headers, timeout=20, verify=False)  # noqa: S501 - plain HTTP
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
 
     def ask(self, method: str, path: str, body: Any = None, status: int | None = None) -> Json:
         """Send JSON, expect a status, return the JSON ({} if there is none)."""
-        with self.http() as http:
-            response = http.request(method, path, json=body) if body is not None else http.request(method, path)
+        response = self._http.request(method, path, json=body) if body is not None else self._http.request(method, path)
         assert status in (None, response.status_code), response.text
         return dict(response.json()) if response.content else {}
 
@@ -51,19 +58,22 @@ class Rig:
         """Wait for all actions of an answer; returns the answer."""
         actions = [answer.get("action"), *answer.get("actions", []), *answer.get("next_actions", [])]
         for action in filter(None, actions):
-            path = f"/actions/{action['id']}"
-            ended = wait_for(lambda p=path: self._ended(p), 10, f"{action['command']} ends", 0.01)  # type: ignore[misc]
+            ended = self.end_of(f"/actions/{action['id']}")
             assert ended["status"] == "success", ended
         return answer
 
-    def _ended(self, path: str) -> Json | None:
-        action = self.ask("GET", path, status=200)["action"]
-        return dict(action) if action["status"] != "running" else None
+    def end_of(self, path: str) -> Json:
+        """The action at that path, once it is not running any more."""
+
+        def ended() -> Json | None:
+            action = self.ask("GET", path, status=200)["action"]
+            return dict(action) if action["status"] != "running" else None
+
+        return wait_for(ended, 10, f"the action {path} ends", 0.01) or {}
 
     def error(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
         """Send JSON that must be refused; returns HTTP status and error code."""
-        with self.http() as http:
-            response = http.request(method, path, json=body) if body is not None else http.request(method, path)
+        response = self._http.request(method, path, json=body) if body is not None else self._http.request(method, path)
         error = response.json()["error"]
         assert set(error) == {"code", "message", "details"}
         return response.status_code, error["code"]
@@ -85,6 +95,24 @@ def serve(cloud: Cloud) -> tuple[uvicorn.Server, threading.Thread, str]:
     return server, thread, f"http://127.0.0.1:{port}/v1"
 
 
+@contextmanager
+def running(path: Path, backend: FakeBackend, token: str, settings: Settings | None = None) -> Iterator[Rig]:
+    """A cloud on that state file, served until the block ends."""
+    store = Store(path)
+    cloud = Cloud(store, backend, settings or Settings())
+    cloud.start()
+    server, thread, endpoint = serve(cloud)
+    rig = Rig(cloud, backend, token, endpoint)
+    try:
+        yield rig
+    finally:
+        rig.close()
+        server.should_exit = True
+        thread.join()
+        cloud.stop()
+        store.close()
+
+
 @pytest.fixture
 def settings() -> Settings:
     """Overridden by tests that want a stricter API."""
@@ -94,13 +122,7 @@ def settings() -> Settings:
 @pytest.fixture
 def rig(tmp_path: Path, settings: Settings) -> Iterator[Rig]:
     """An empty project in a running cloud."""
-    store, backend = Store(tmp_path / "state.db"), FakeBackend()
-    cloud = Cloud(store, backend, settings)
-    token = store.add_token(store.add_project("test"))
-    cloud.start()
-    server, thread, endpoint = serve(cloud)
-    yield Rig(cloud, backend, token, endpoint)
-    server.should_exit = True
-    thread.join()
-    cloud.stop()
-    store.close()
+    with closing(Store(tmp_path / "state.db")) as store:
+        token = store.add_token(store.add_project("test"))
+    with running(tmp_path / "state.db", FakeBackend(), token, settings) as rig:
+        yield rig

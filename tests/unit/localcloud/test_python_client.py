@@ -14,10 +14,10 @@ def test_a_server_boots(rig: Rig, key: str) -> None:
     ssh_key = client.ssh_keys.create("k", key, {"app": "demo"})
     created = client.servers.create(
         "web-1",
-        ServerType("cx23"),
+        ServerType(name="cx23"),
         Image(name="debian-13"),
         ssh_keys=[ssh_key],
-        location=Location("fsn1"),
+        location=Location(name="fsn1"),
         user_data="#cloud-config\n",
     )
     assert created.root_password is None
@@ -28,7 +28,9 @@ def test_a_server_boots(rig: Rig, key: str) -> None:
     server = client.servers.get_by_name("web-1")
     assert server is not None
     assert server.status == "running"
+    assert server.id is not None
     assert server.public_net is not None
+    assert server.public_net.ipv4 is not None
     assert server.public_net.ipv4.ip == "198.51.100.10"
     spec = rig.backend.servers[server.id]
     assert (spec.cores, spec.memory_gb, spec.user_data, spec.ssh_public_keys) == (2, 4.0, "#cloud-config\n", (key,))
