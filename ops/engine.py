@@ -126,7 +126,19 @@ class Engine:
             raise OperatorError(f"the state backend can't be read: {(exists.stderr or exists.stdout).strip()}")
         names = {entry["name"].rsplit("/", 1)[-1] for entry in json.loads(exists.stdout or "[]")}
         if self.stack not in names:
-            self.capture("stack", "init")
+            self._init()
+
+    def _init(self) -> None:
+        """Create the stack. `stack init` writes its salt into Pulumi.STACK.yaml of its project folder and knows no
+        --config-file: for a config copy, a project file beside the copy makes that folder the project."""
+        folder = REPO
+        if self.config_file:
+            folder = self.config_file.parent
+            (folder / "Pulumi.yaml").write_text("name: sekha\nruntime: python\n")
+        command = ["pulumi", "--non-interactive", "--cwd", str(folder), "stack", "init", "--stack", self.stack]
+        result = subprocess.run(command, env=self.environment(), text=True, capture_output=True, check=False)
+        if result.returncode != 0:
+            raise OperatorError(f"stack {self.stack!r} can't be made: {(result.stderr or result.stdout).strip()}")
 
     def secrets(self) -> dict[str, str]:
         """All config values in clear, name -> value (only for this process; never printed)."""
