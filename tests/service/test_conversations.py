@@ -40,7 +40,14 @@ def test_create_and_get(service: Service) -> None:
 
 
 def test_defaults_nulls_and_unknown_keys(service: Service) -> None:
-    body = {"label": "x", "messages": [], "folder": None, "importance_score": None, "metadata": None, "what": "ever"}
+    body: dict[str, Any] = {
+        "label": "x",
+        "messages": [],
+        "folder": None,
+        "importance_score": None,
+        "metadata": None,
+        "what": "ever",
+    }
     response = service.client.post(CONVERSATIONS, json=body)
     assert response.status_code == 201
     got = response.json()

@@ -28,8 +28,12 @@ def ids(service: Service) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("text", "best"),
-    [("a kitten having a nap", TEXTS["animals"][0]), ("speeding up SQL", TEXTS["databases"][1]), ("recipe for spaghetti", TEXTS["cooking"][0])],
-)  # fmt: skip
+    [
+        ("a kitten having a nap", TEXTS["animals"][0]),
+        ("speeding up SQL", TEXTS["databases"][1]),
+        ("recipe for spaghetti", TEXTS["cooking"][0]),
+    ],
+)
 def test_finds_by_meaning(service: Service, ids: dict[str, str], text: str, best: str) -> None:
     response = service.client.post("/api/v1/query", json={"query": text, "limit": 3})
     body = response.json()
@@ -91,7 +95,7 @@ def test_pages(service: Service, ids: dict[str, str]) -> None:
     everything = service.query("a kitten", limit=100)
     assert len(everything) == 6
     pages = [service.query("a kitten", limit=2, offset=offset) for offset in (0, 2, 4, 6)]
-    assert sum(pages, []) == everything
+    assert [hit for page in pages for hit in page] == everything
 
 
 def test_empty_query_is_newest_first(service: Service, ids: dict[str, str]) -> None:
@@ -113,8 +117,10 @@ def test_deleted_is_not_found(service: Service, ids: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {}, {"query": None}, {"query": 5}, {"query": "x", "limit": 0}, {"query": "x", "limit": -1}, {"query": "x", "limit": "ten"},
-        {"query": "x", "offset": -1}, {"query": "x", "filters": []}, {"query": "x", "filters": {"conversation_id": "1"}},
+        {}, {"query": None}, {"query": 5}, {"query": "x", "limit": 0}, {"query": "x", "limit": -1},
+        {"query": "x", "limit": "ten"},
+        {"query": "x", "offset": -1}, {"query": "x", "filters": []},
+        {"query": "x", "filters": {"conversation_id": "1"}},
         {"query": "x", "filters": {"status": "odd"}}, {"query": "x", "filters": {"date_from": "soon"}},
     ],
 )  # fmt: skip

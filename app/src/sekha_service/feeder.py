@@ -5,13 +5,13 @@ Every process runs one; only the one holding the outbox's lock works, the others
 
 import asyncio
 import logging
+import time
 
 import psycopg
 
 from .embed import Embedder
 from .errors import ProviderAwayError, UnavailableError
 from .index import Index
-from .index.chroma import CollectionGoneError
 from .store import Outbox
 
 _EMBED_BATCH = 64
@@ -19,6 +19,7 @@ _INDEX_BATCH = 500  # Chroma takes large batches ten times faster than single ve
 _POLL_SECONDS = 0.5
 _LOCK_RETRY_SECONDS = 2.0
 _LONGEST_PAUSE = 5.0
+_ADOPT_SECONDS = 5.0
 _log = logging.getLogger("sekha.feeder")
 
 
@@ -28,7 +29,7 @@ class Feeder:
     def __init__(self, outbox: Outbox, embedder: Embedder, index: Index) -> None:
         self._outbox, self._embedder, self._index = outbox, embedder, index
         self._wake = asyncio.Event()
-        self._adopted = False
+        self._adopted = -_ADOPT_SECONDS  # when the collection was last seen to be the one that is fed
         self._index_away: str | None = None
 
     def wake(self) -> None:
@@ -43,7 +44,7 @@ class Feeder:
                 if not await self._outbox.acquire():
                     await asyncio.sleep(_LOCK_RETRY_SECONDS)
                     continue
-                self._adopted = False
+                self._adopted = -_ADOPT_SECONDS
                 while True:
                     busy = await self._step()
                     pause = 0.5
@@ -81,9 +82,9 @@ class Feeder:
 
     async def _feed(self, model: str) -> bool:
         try:
-            if not self._adopted:
+            if time.monotonic() - self._adopted >= _ADOPT_SECONDS:
                 queued = await self._outbox.adopt_collection(*await self._index.collection(), model)
-                self._adopted = True
+                self._adopted = time.monotonic()
                 if queued:
                     _log.info("the vector index is new: %d messages queued for it", queued)
             items = await self._outbox.ready(model, _INDEX_BATCH)
@@ -93,8 +94,7 @@ class Feeder:
             elif self._index_away:
                 await self._index.check()
         except ProviderAwayError as error:
-            if isinstance(error, CollectionGoneError) or self._index_away is None:
-                self._adopted = False  # it may come back empty
+            self._adopted = -_ADOPT_SECONDS  # it may come back empty
             if self._index_away is None:
                 _log.warning("the vector index is away, the outbox waits: %s", error)
             self._index_away = str(error)

@@ -81,10 +81,10 @@ class ChromaIndex:
         return [(UUID(i), 1.0 - float(d)) for i, d in zip(ids, distances, strict=True)]
 
     async def _on_collection(self, action: str, body: dict[str, Any]) -> Any:
-        """A call on the collection; its id is looked up once more when Chroma doesn't know it (it was emptied)."""
+        """A call on the collection. It is never made here: an emptied Chroma is away until the feeder adopts it."""
         known = self._id
         if known is None:
-            _, known = await self.collection()
+            known = self._id = str((await self._call("GET", f"{_BASE}/{self._name}"))["id"])
         try:
             return await self._call("POST", f"{_BASE}/{known}/{action}", body)
         except CollectionGoneError:
@@ -103,7 +103,7 @@ class ChromaIndex:
         except httpx.HTTPError as error:
             raise ProviderAwayError(f"Chroma does not answer: {error or type(error).__name__}") from None
         if response.status_code == 404 and path.startswith(f"{_BASE}/"):
-            raise CollectionGoneError("Chroma lost its collection")
+            raise CollectionGoneError("Chroma does not know the collection")
         if response.status_code >= 400:
             raise ProviderAwayError(f"Chroma answered {response.status_code}: {response.text[:200]}")
         try:

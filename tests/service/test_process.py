@@ -1,0 +1,98 @@
+"""Start, stop, workers, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.rig import API_KEY, REPO, Chroma, Postgres, Service, extras
+from tests.support import wait_for
+
+
+def _workers(service: Service) -> list[int]:
+    assert service.process
+    pid = service.process._process.pid
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_workers_behave_as_one(tmp_path: Path, postgres: Postgres, chroma: Chroma) -> None:
+    limit = "[rate_limiting]\nrequests_per_second = 0.01\nburst_size = 30\n"
+    it = Service(tmp_path, postgres.url, chroma.port, f"[server]\nworkers = 2\n{limit}")
+    it.start()
+    assert len(_workers(it)) == 2
+
+    def ask(_: int) -> int:  # a connection each, so that both workers get some
+        return httpx.get(f"{it.url}/api/v1/conversations/count", headers={"X-API-Key": API_KEY}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(ask, range(40)))
+    assert statuses.count(200) == 30, "one bucket for both workers"
+    assert statuses.count(429) == 10
+    assert it.metric('sekha_http_requests_total{method="GET",path="/api/v1/conversations/count"') == 30
+
+    victim = _workers(it)[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: len(_workers(it)) == 2 and victim not in _workers(it), 10, "a killed worker is replaced")
+    assert httpx.get(f"{it.url}/health").status_code == 200
+    assert it.process
+    assert it.process.terminate() == 0
+    it.stop()
+
+
+def test_drains_then_exits_with_zero(tmp_path: Path, postgres: Postgres, chroma: Chroma) -> None:
+    it = Service(tmp_path, postgres.url, chroma.port, "[server]\ndrain_seconds = 2\n")
+    it.start()
+    assert it.process
+    it.process._process.send_signal(signal.SIGTERM)
+    wait_for(lambda: it.status() == 503, 2, "draining shows in /health", interval=0.02)
+    assert it.client.get("/api/v1/conversations/count").status_code == 200, "still serving while draining"
+    assert it.process.wait() == 0
+    it.stop()
+
+
+def _controller(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sekha_service.cli", *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{REPO / 'app' / 'src'}:{extras()}", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("", "server.api_key is not set"),
+        ('[server]\napi_key = "short"', "server.api_key = (hidden): must have at least 32 characters"),
+        ("[server]\nport = 0", "server.port = 0: must be between 1 and 65535"),
+        ('[database]\nurl = "mysql://x"', "database.url = 'mysql://x': must begin with postgresql://"),
+        ("[server", "is not valid TOML"),
+    ],
+)
+def test_bad_configuration_is_exit_code_2(tmp_path: Path, settings: str, message: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(settings)
+    result = _controller("--config", str(config))
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_migrate_schema_and_taken_port(tmp_path: Path, postgres: Postgres, service: Service) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[database]\nurl = "{postgres.url}"\n')
+    for _ in range(2):
+        result = _controller("migrate-schema", "--config", str(config), SEKHA_API_KEY=API_KEY)
+        assert result.returncode == 0
+        assert "schema version 1" in result.stdout
+    taken = _controller("--config", str(config), "--port", str(service.port), SEKHA_API_KEY=API_KEY)
+    assert taken.returncode == 1
+    assert "cannot listen on 127.0.0.1" in taken.stdout
