@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sekha import MemoryController, SekhaAuthError, SekhaNotFoundError, SekhaValidationError
 from sekha.types import ClientConfig
+from sekha.unified import create_sekha_client
 
 from tests.service.rig import API_KEY, OTHER_KEY, Service
 
@@ -65,3 +66,13 @@ def test_sdk_wrong_key(service: Service) -> None:
             await sdk.create_conversation({"label": "x", "messages": []})
 
     _run(service, OTHER_KEY, call)
+
+
+def test_sdk_health(service: Service) -> None:
+    async def call() -> None:
+        async with create_sekha_client(service.url, API_KEY, service.url) as sdk:
+            health = await sdk.health_check()
+            assert health["controller"]["status"] == "healthy"
+            assert health["bridge"]["status"] == "healthy", "the service answers the bridge's /health too"
+
+    asyncio.run(call())

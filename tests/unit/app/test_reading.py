@@ -1,0 +1,142 @@
+"""Reading requests: fields, filters, pages, full-text syntax, SQL conditions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sekha_service.errors import BadRequestError
+from sekha_service.http import fields, read
+from sekha_service.model import MessageFilter
+from sekha_service.store.postgres_search import folder_condition, message_condition
+from sekha_service.store.tsquery import parse
+
+
+@pytest.mark.parametrize(
+    ("text", "end_of_day", "expected"),
+    [
+        ("2026-01-25T20:30:00.123456", False, (2026, 1, 25, 20, 30, 0, 123456)),
+        ("2026-01-25T20:30:00Z", False, (2026, 1, 25, 20, 30)),
+        ("2026-01-25T20:30:00+02:00", False, (2026, 1, 25, 18, 30)),
+        ("2026-01-25", False, (2026, 1, 25)),
+        ("2026-01-25", True, (2026, 1, 25, 23, 59, 59, 999999)),
+        ("2026-01-25T00:00", True, (2026, 1, 25)),
+    ],
+)
+def test_instant(text: str, end_of_day: bool, expected: tuple[int, ...]) -> None:
+    found = fields.instant(text, "t", end_of_day=end_of_day)
+    assert found is not None
+    assert found.utcoffset() == timedelta()
+    assert (*found.timetuple()[:6], found.microsecond) == expected + (0,) * (7 - len(expected))
+
+
+@pytest.mark.parametrize("value", ["", "soon", "2026-13-01", 5, "0001-01-01T00:00+14:00", "9999-12-31T23:59-01:00"])
+def test_instant_refuses(value: object) -> None:
+    with pytest.raises(BadRequestError, match="t must be an ISO-8601 time"):
+        fields.instant(value, "t")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, (1, 50, 0)),
+        ({"page": "3", "page_size": "10"}, (3, 10, 20)),
+        ({"page": "0", "page_size": "5000"}, (1, 1000, 0)),
+        ({"limit": "20", "offset": "45"}, (3, 20, 45)),
+        ({"page": "9", "offset": "-1"}, (1, 50, 0)),
+        ({"page": "9" * 30}, (2**31 - 1, 50, (2**31 - 2) * 50)),
+        ({"page": "", "page_size": ""}, (1, 50, 0)),
+    ],
+)
+def test_window(query: dict[str, str], expected: tuple[int, int, int]) -> None:
+    assert read.window(query) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "ok"),
+    [("6ba7b810-9dad-41d1-80b4-00c04fd430c8", True), ("6BA7B810-9DAD-41D1-80B4-00C04FD430C8", True),
+     ("6ba7b8109dad41d180b400c04fd430c8", False), ("{6ba7b810-9dad-41d1-80b4-00c04fd430c}", False), (None, False),
+     ("6ba7b810-9dad-41d1-80b4-00c04fd430cg", False), (5, False)],
+)  # fmt: skip
+def test_uuid(value: object, ok: bool) -> None:
+    if ok:
+        assert str(fields.uuid(value, "id")) == str(value).lower()
+    else:
+        with pytest.raises(BadRequestError, match="id must be a UUID"):
+            fields.uuid(value, "id")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (None, MessageFilter()),
+        ({"label": None, "odd": 1}, MessageFilter()),
+        ({"labels": ["b", "a"]}, MessageFilter(labels=("a", "b"))),
+        ({"labels": ["a"], "filter_labels": ["b"]}, MessageFilter(labels=())),
+        ({"labels": "a"}, MessageFilter(labels=("a",))),
+        ({"folder": "/x", "folders": ["/y", "/z"]}, MessageFilter(folders=(("/x",), ("/y", "/z")))),
+        ({"start_date": "2026-01-01"}, MessageFilter(date_from=datetime(2026, 1, 1, tzinfo=UTC))),
+        ({"archived": "true", "pinned": False}, MessageFilter(archived=True, pinned=False)),
+        ({"importance_min": 3}, MessageFilter(importance_min=3.0)),
+    ],
+)
+def test_message_filter(body: Any, expected: MessageFilter) -> None:
+    assert read.message_filter(body) == expected
+    assert read.message_filter(body).empty == (expected == MessageFilter())
+
+
+@pytest.mark.parametrize(
+    ("folder", "values"),
+    [("/work", ["/work", "/work/%"]), ("/work/", ["/work", "/work/%"]), ("/", []), (None, []), ("", []),
+     ("/50%_\\", ["/50%_\\", "/50\\%\\_\\\\/%"])],
+)  # fmt: skip
+def test_folder_condition(folder: str | None, values: list[str]) -> None:
+    text, found = folder_condition("c.folder", folder)
+    assert found == values
+    assert text.count("%s") == len(values)
+
+
+def test_excluding_the_root_excludes_everything() -> None:
+    assert "false" in message_condition(MessageFilter(excluded_folders=("/",)))[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "sql", "values"),
+    [
+        ("cat dog", "(P && P)", ["cat", "dog"]),
+        ("cat AND dog OR bird", "(P && P) || (P)", ["cat", "dog", "bird"]),
+        ("cat NOT dog", "(P && !!P)", ["cat", "dog"]),
+        ('"warm sofa" cat', "(F && P)", ["warm sofa", "cat"]),
+        ("post*", "(T)", ["'post':*"]),
+        ("it's* (odd)", "(P && P)", ["it's", "odd"]),
+        ("OR AND NOT", "", []),
+        ("*** !!", "", []),
+        ("", "", []),
+    ],
+)
+def test_tsquery(query: str, sql: str, values: list[str]) -> None:
+    text, found = parse(query)
+    for function, letter in (("plainto_tsquery('english', %s)", "P"), ("phraseto_tsquery('english', %s)", "F"),
+                             ("to_tsquery('simple', %s)", "T")):  # fmt: skip
+        text = text.replace(function, letter)
+    assert (text, found) == (sql, values)
+
+
+@given(st.text())
+def test_tsquery_has_a_placeholder_for_each_value(query: str) -> None:
+    text, values = parse(query)
+    assert text.count("%s") == len(values)
+    assert bool(text) == bool(values)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))  # fmt: skip  # noqa: E501
+def test_any_json_is_read_or_refused(value: Any) -> None:
+    body = value if isinstance(value, dict) else {"label": value, "messages": value, "metadata": value}
+    for reader in (read.new_conversation, read.message_filter, read.status_change, read.importance):
+        try:
+            reader(body)
+        except BadRequestError:
+            continue
