@@ -2,7 +2,7 @@
 
 A role is a folder: `role.yaml` (a cloud-config, rendered with Jinja2), `files/` (what it puts on the machine, at its
 path there; a name ending in .j2 is rendered), `files.yaml` (optional; path -> owner, permissions, early) and
-`meta.yaml` (stage, packages, units, check, variables). A role sees the variables that its meta.yaml declares and no others.
+`meta.yaml` (stage, packages, units, check, variables). A role sees the variables that its meta.yaml declares.
 """
 
 from __future__ import annotations

@@ -184,7 +184,8 @@ class Agent:
 
     def say(self, text: str) -> None:
         lines = [self.redact(line.rstrip())[:500] for line in text.splitlines() if line.strip()]
-        print(*lines, sep="\n", flush=True)
+        if lines:
+            print(*lines, sep="\n", flush=True)
         self.log = [*self.log, *lines][-200:]
 
     def serving(self) -> dict[str, Any]:

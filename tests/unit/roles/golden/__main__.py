@@ -1,0 +1,9 @@
+"""python -m tests.unit.roles.golden: write the golden files anew; look at the diff before committing it."""
+
+from pathlib import Path
+
+from infra.roles import render_machine
+from tests.unit.roles.variables import VARIABLES
+
+for step in render_machine(VARIABLES):
+    (Path(__file__).parent / f"{step.role}.yaml").write_text(step.config)

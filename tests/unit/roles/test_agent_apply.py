@@ -1,0 +1,200 @@
+"""How the agent applies releases: order, restarts, reports, failures, what it does after it was killed."""
+
+from __future__ import annotations
+
+import json
+import stat
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.conftest import FakeBucket, Machine
+
+
+def applied(machine: Machine) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((machine.root / "var/lib/sekha-deploy/applied.json").read_text())
+    return state
+
+
+def short(machine: Machine) -> list[str]:
+    """The commands since the last look, without paths."""
+    lines = machine.commands()
+    return [f"cloud-init {line.rpartition('/')[2]}" if line.startswith("cloud-init") else line for line in lines]
+
+
+def test_first_release(machine: Machine) -> None:
+    machine.publish(machine.manifest(secrets=machine.seal({"passphrase": "correct horse"})))
+    machine.agent().poll(b"")
+    assert [(beacon["stage"], beacon["state"]) for beacon in machine.bucket.beacons] == [
+        ("packages", "running"),
+        ("service", "running"),
+        ("serving", "running"),
+        ("serving", "ok"),
+    ]
+    beacon = machine.last()
+    assert set(beacon["stages"]) == {"packages", "service", "serving"}
+    assert {entry["state"] for entry in beacon["stages"].values()} == {"ok"}
+    assert (beacon["instance_id"], beacon["boot_id"], beacon["generation"]) == ("4711", "boot-1", 1)
+    assert (beacon["release"], beacon["version"], beacon["message"]) == ("0123456789ab", "1.2.3", "")
+    assert short(machine) == [
+        "cloud-init base.yaml",
+        "cloud-init sekha.yaml",
+        "systemctl daemon-reload",
+        "systemctl restart sekha.service",
+    ]
+    assert (machine.root / "var/lib/sekha-deploy/release/wheels/a.whl").read_bytes() == b"wheel" * 1000
+    secrets = machine.root / "run/sekha-deploy/secrets.json"
+    assert json.loads(secrets.read_text()) == {"passphrase": "correct horse"}
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+
+
+def test_modules_follow_the_keys_of_the_role(machine: Machine) -> None:
+    machine.publish(machine.manifest())
+    machine.agent().poll(b"")
+    runs = [json.loads(line) for line in (machine.root / "calls.modules").read_text().splitlines()]
+    assert [[name for name, _ in run["cloud_final_modules"]] for run in runs] == [
+        ["write_files", "package_update_upgrade_install", "scripts_user"],
+        ["runcmd", "scripts_user"],
+    ]
+
+
+def test_unsafe_io_only_before_there_is_data(machine: Machine) -> None:
+    for generation in (1, 2):
+        machine.publish(machine.manifest(generation))
+        machine.agent().poll(b"")
+    first, second = "NO_START=1 FORCE=security-mac,downgrade,unsafe-io", "NO_START=1 FORCE="
+    assert (machine.root / "calls.env").read_text().splitlines() == [first, first, second, second]
+
+
+def test_unchanged_role_is_not_restarted(machine: Machine) -> None:
+    for generation in (1, 2):
+        machine.publish(machine.manifest(generation))
+        machine.agent().poll(b"")
+    assert len([line for line in short(machine) if line.startswith("systemctl restart")]) == 1
+    assert (machine.last()["generation"], machine.last()["state"]) == (2, "ok")
+
+
+def test_mark_of_a_roles_script_restarts_its_units(machine: Machine) -> None:
+    machine.publish(machine.manifest(1))
+    machine.agent().poll(b"")
+    machine.commands()
+    mark = machine.root / "run/sekha-deploy/changed/sekha"
+    mark.parent.mkdir()
+    mark.touch()
+    machine.publish(machine.manifest(2))
+    machine.agent().poll(b"")
+    assert "systemctl restart sekha.service" in machine.commands()
+    assert not mark.exists()
+
+
+def test_failed_unit_is_reported_with_its_journal_and_without_secrets(machine: Machine, bucket: FakeBucket) -> None:
+    (machine.root / "calls.fail").write_text(
+        'case "$(basename "$0") $*" in "systemctl restart"*) echo no start; exit 1;;\n'
+        'journalctl*) echo "panic: sk-sekha-abcdefgh password=hunter2 NODESECRETKEY correct horse";; esac\n'
+    )
+    machine.publish(machine.manifest(secrets=machine.seal({"passphrase": "correct horse"})))
+    machine.agent().poll(b"")
+    beacon = machine.last()
+    assert (beacon["stage"], beacon["state"]) == ("service", "failed")
+    assert beacon["message"] == "service: systemctl restart sekha.service: exit code 1: no start"
+    assert beacon["stages"]["packages"]["state"] == "ok"
+    assert beacon["stages"]["service"]["state"] == "failed"
+    assert "panic: *** *** *** ***" in beacon["log_tail"]
+    sent = b"".join(body for key, body in bucket.objects.items() if key.startswith("status/"))
+    for secret in (b"abcdefgh", b"hunter2", b"NODESECRETKEY", b"correct horse"):
+        assert secret not in sent
+
+
+def test_failed_release_puts_the_one_before_back(machine: Machine) -> None:
+    machine.publish(machine.manifest(1))
+    machine.agent().poll(b"")
+    machine.commands()
+    worse = machine.bucket.store(b"#cloud-config\nruncmd: [[worse]]\n")
+    step = {"stage": "service", "role": "sekha", "config": worse, "units": ["sekha.service"], "check": None}
+    manifest = machine.manifest(2, release="ffffffffffff")
+    manifest["steps"][1] = step
+    (machine.root / "calls.fail").write_text(
+        'case "$*" in *ffffffffffff/roles/sekha.yaml) echo broken; exit 1;; esac\n'
+    )
+    machine.publish(manifest)
+    machine.agent().poll(b"")
+    beacon = machine.last()
+    assert (beacon["generation"], beacon["stage"], beacon["state"]) == (2, "service", "failed")
+    assert beacon["message"].endswith("broken; release 0123456789ab serves again")
+    assert (machine.root / "var/lib/sekha-deploy/release").resolve().name == "0123456789ab"
+    assert short(machine).count("cloud-init base.yaml") == 2
+    installs = [
+        "install" in line for line in (machine.root / "calls.modules").read_text().splitlines() if "write_files" in line
+    ]
+    assert installs == [True, True, False]  # packages only go forward
+
+
+@pytest.mark.parametrize("fails", [1, 3])
+def test_packages_are_tried_three_times(machine: Machine, fails: int) -> None:
+    (machine.root / "calls.fail").write_text(
+        'case "$*" in *base.yaml) n=$(cat "$CALLS.n" 2>/dev/null || echo 0); echo $((n+1)) > "$CALLS.n";'
+        f' [ "$n" -ge {fails} ] || {{ echo mirror; exit 100; }};; esac\n'
+    )
+    machine.publish(machine.manifest())
+    machine.agent().poll(b"")
+    assert machine.last()["state"] == ("ok" if fails == 1 else "failed")
+    assert machine.commands().count("dpkg --configure -a") == min(fails, 2)
+
+
+@pytest.mark.parametrize("state", ["first", "running"])
+def test_killed_in_the_middle_applies_again(machine: Machine, state: str) -> None:
+    machine.publish(machine.manifest())
+    machine.agent().poll(b"")
+    machine.commands()
+    (machine.root / "var/lib/sekha-deploy/applied.json").write_text(json.dumps({**applied(machine), "state": state}))
+    machine.agent().poll(b"")
+    assert "cloud-init base.yaml" in short(machine)
+    assert machine.last()["state"] == "ok"
+
+
+@pytest.mark.parametrize(("state", "stage"), [("ok", "serving"), ("failed", "service")])
+def test_restarted_agent_reports_for_its_boot_and_applies_nothing(machine: Machine, state: str, stage: str) -> None:
+    machine.publish(machine.manifest())
+    machine.agent().poll(b"")
+    machine.commands()
+    saved = {**applied(machine), "state": state, "failed": ["service", "it broke"]}
+    (machine.root / "var/lib/sekha-deploy/applied.json").write_text(json.dumps(saved))
+    (machine.root / "proc/sys/kernel/random/boot_id").write_text("boot-2")
+    machine.agent().poll(b"")
+    beacon = machine.last()
+    assert (beacon["boot_id"], beacon["stage"], beacon["state"]) == ("boot-2", stage, state)
+    assert machine.commands() == []
+
+
+def test_secrets_sealed_with_another_key_stop_the_release(machine: Machine) -> None:
+    machine.publish(machine.manifest(secrets=machine.seal({"passphrase": "correct horse"}, key="cd" * 32)))
+    machine.agent().poll(b"")
+    assert "not sealed with this stack's key" in machine.last()["message"]
+    assert machine.commands() == []
+    assert not (machine.root / "run/sekha-deploy/secrets.json").exists()
+
+
+def test_only_two_releases_are_kept(machine: Machine) -> None:
+    for generation, letter in enumerate("abc", 1):
+        manifest = machine.manifest(generation, release=letter * 12)
+        data = letter.encode() * 100
+        manifest["files"] = [{"path": "w", "sha256": machine.bucket.store(data), "size": 100, "mode": "0644"}]
+        machine.publish(manifest)
+        machine.agent().poll(b"")
+    folder = machine.root / "var/lib/sekha-deploy"
+    assert sorted(path.name for path in (folder / "releases").iterdir()) == ["b" * 12, "c" * 12]
+    stored = {path.read_bytes()[:1] for path in (folder / "files").iterdir() if path.stat().st_size == 100}
+    assert stored == {b"b", b"c"}
+
+
+def test_command_that_takes_too_long_is_killed(machine: Machine) -> None:
+    with pytest.raises(machine.module.StepError, match=r"sh -c .*: killed after 0.2 s: begun"):
+        machine.agent().run("sh", "-c", "echo begun; sleep 60 & sleep 60", timeout=0.2)
+
+
+def test_loop_says_it_is_there_and_outlives_a_bucket_without_release(machine: Machine) -> None:
+    machine.agent().loop(range(3))
+    assert [(beacon["stage"], beacon["message"]) for beacon in machine.bucket.beacons] == [
+        ("boot", "waiting for a release")
+    ]
+    assert machine.last()["generation"] == 0
