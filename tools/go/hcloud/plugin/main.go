@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	_ "embed"
+	"os"
+	"time"
 
 	pf "github.com/pulumi/pulumi-terraform-bridge/v3/pkg/pf/tfbridge"
 
@@ -18,5 +20,16 @@ var (
 )
 
 func main() {
+	go endWithEngine(os.Getppid())
 	pf.MainWithMuxer(context.Background(), info.Package, info.Provider(metadata), schema)
+}
+
+// endWithEngine ends this process soon after the engine that started it: one that is killed hard can't say so, and the
+// bridge alone would notice only minutes later.
+func endWithEngine(engine int) {
+	for range time.Tick(time.Second) {
+		if os.Getppid() != engine {
+			os.Exit(1)
+		}
+	}
 }
