@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pulumi
 import pulumi_hcloud
@@ -25,7 +26,7 @@ def snake(name: str) -> str:
 def test_inputs_are_those_of_the_python_package() -> None:
     prefix = toolchain_build.toolchain()
     plugin = prefix / "plugins" / toolchain_steps.HCLOUD_FOLDER / toolchain_steps.HCLOUD
-    command = [prefix / "bin" / "pulumi", "package", "get-schema", plugin]
+    command: list[str | Path] = [prefix / "bin" / "pulumi", "package", "get-schema", plugin]
     schema = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     classes = {
         kind.pulumi_type: kind
@@ -35,7 +36,9 @@ def test_inputs_are_those_of_the_python_package() -> None:
     assert set(classes) - {"pulumi:providers:hcloud"} == set(schema["resources"])
     for token, resource in schema["resources"].items():
         kind = classes[token]
-        arguments = getattr(importlib.import_module(kind.__module__), f"{kind.__name__}Args")
+        module = importlib.import_module(kind.__module__)
+        # The package calls it InitArgs where a nested type has the plain name.
+        arguments = getattr(module, f"{kind.__name__}Args", None) or getattr(module, f"{kind.__name__}InitArgs")
         parameters = list(inspect.signature(arguments.__init__).parameters.values())[1:]
         assert {item.name for item in parameters} == {snake(name) for name in resource.get("inputProperties", {})}, (
             token
