@@ -101,7 +101,7 @@ def make_key(folder: Path, name: str) -> tuple[str, str]:
 
 
 class Machine:
-    """A machine's root folder with the fake bucket behind it. `publish` a release; `agent` is a freshly started agent."""
+    """A machine's root folder with the fake bucket behind it. `publish` a release; `agent`: a newly started agent."""
 
     def __init__(self, root: Path, bucket: FakeBucket, module: ModuleType) -> None:
         self.root, self.bucket, self.module = root, bucket, module
