@@ -137,7 +137,7 @@ def test_exhausted_pool_is_503(tmp_path_factory: pytest.TempPathFactory, postgre
     it = Service(tmp_path_factory.mktemp("small"), f"{postgres.url}", chroma.port, limits)
     text = it.config.read_text()
     it.config.write_text(
-        text.replace("[database]\n", "[database]\nmax_connections = 2\nconnection_timeout_seconds = 1\n")
+        text.replace("[database]\n", "[database]\nmax_connections = 3\nconnection_timeout_seconds = 1\n")
     )
     it.start()
     made = it.create("locked", "text")
@@ -148,6 +148,7 @@ def test_exhausted_pool_is_503(tmp_path_factory: pytest.TempPathFactory, postgre
         start = time.monotonic()
         response = it.client.get(f"/api/v1/conversations/{made['id']}")
         assert response.status_code == 503
+        assert it.status() == 200, "a busy pool is no sign of a database that is away"
         assert time.monotonic() - start < 15, "bounded well below the clients' 30 s"
         blocker.rollback()
     wait_for(lambda: it.client.get(f"/api/v1/conversations/{made['id']}").status_code == 200, 30, "recovers")

@@ -92,7 +92,7 @@ def test_migrate_schema_and_taken_port(tmp_path: Path, postgres: Postgres, servi
     for _ in range(2):
         result = _controller("migrate-schema", "--config", str(config), SEKHA_API_KEY=API_KEY)
         assert result.returncode == 0
-        assert "schema version 1" in result.stdout
+        assert "schema version 2" in result.stdout
     taken = _controller("--config", str(config), "--port", str(service.port), SEKHA_API_KEY=API_KEY)
     assert taken.returncode == 1
     assert "cannot listen on 127.0.0.1" in taken.stdout

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 
-from tests.service.rig import Service
+from tests.service.rig import Postgres, Service
+from tests.support import wait_for
 
 TEXTS = {
     "animals": ["The cat sleeps on the warm sofa", "Dogs love to run in the park"],
@@ -155,3 +157,24 @@ def test_full_text(service: Service, ids: dict[str, str], query: str, labels: li
     for row in body["results"]:
         assert {"id", "content", "rank", "score", "label", "folder", "created_at", "message_id"} <= set(row)
         assert 0 < row["score"] <= 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"force": true}'])
+def test_rebuild(service: Service, postgres: Postgres, ids: dict[str, str], content: bytes) -> None:
+    service.wait_until_indexed()
+    with psycopg.connect(postgres.url) as database:
+        database.execute("UPDATE embeddings SET vector = set_byte(vector, 0, 0), dim = 1")
+    response = service.client.post("/api/v1/rebuild-embeddings", content=content)
+    again = service.client.post("/api/v1/rebuild-embeddings")
+    for each in (response, again):
+        assert each.status_code == 202
+        assert set(each.json()) == {"success", "status", "message", "estimated_completion_seconds"}
+    assert service.query("a kitten having a nap")[0]["content"] == TEXTS["animals"][0], "search works meanwhile"
+
+    def refreshed() -> bool:
+        with psycopg.connect(postgres.url) as database:
+            stale = database.execute("SELECT count(*) FROM embeddings WHERE dim = 1").fetchone()
+            waiting = database.execute("SELECT count(*) FROM vector_outbox").fetchone()
+        return stale == waiting == (0,)
+
+    wait_for(refreshed, 20, "all vectors are new")

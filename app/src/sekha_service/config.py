@@ -87,7 +87,7 @@ SCHEMA: dict[str, dict[str, Key]] = {
     },
     "database": {
         "url": Key(str, "", _database_url),
-        "max_connections": Key(int, 10, _between(2, 1000)),
+        "max_connections": Key(int, 10, _between(3, 1000)),
         "connection_timeout_seconds": Key(int, 30, _between(1, 300)),
     },
     "chroma": {

@@ -16,9 +16,9 @@ from .store.postgres_outbox import PostgresOutbox
 
 
 def make(config: Config) -> Services:
-    """The service's parts, not yet open. Workers share the configured connections; one of each is the outbox's."""
+    """The service's parts, not yet open. Of each worker's share of the connections, two are for outbox and health."""
     url = config["database", "url"]
-    connections = max(1, config["database", "max_connections"] // config["server", "workers"] - 1)
+    connections = max(1, config["database", "max_connections"] // config["server", "workers"] - 2)
     store = PostgresStore(url, connections, config["database", "connection_timeout_seconds"])
     embedder = BuiltinEmbedder()
     index = ChromaIndex(config.chroma_url, config["chroma", "collection_name"], embedder.model, embedder.dimension)

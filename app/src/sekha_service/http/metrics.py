@@ -7,7 +7,14 @@ import asyncio
 import os
 import time
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -18,6 +25,7 @@ from ..errors import ApiError
 from ..model import Totals
 from .services import services
 
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REQUESTS = Counter("sekha_http_requests_total", "HTTP requests answered", ["method", "path", "status"])
 DURATION = Histogram(
     "sekha_http_request_duration_seconds",

@@ -1,5 +1,7 @@
 """REST: finding messages, by meaning and by words."""
 
+import math
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -9,6 +11,7 @@ from .routing import answer, json_body, route
 from .services import services
 
 _MAX_HITS = 1000
+_EMBEDDED_PER_SECOND = 120  # short messages, one thread, measured on a 2-core machine
 
 
 async def query(request: Request) -> Response:
@@ -39,7 +42,23 @@ async def full_text(request: Request) -> Response:
     return answer({"results": [wire.full_text_hit(hit) for hit in hits], "total": len(hits), "query": text})
 
 
+async def rebuild(request: Request) -> Response:
+    """POST /api/v1/rebuild-embeddings"""
+    fields.boolean((await json_body(request, optional=True)).get("force"), "force")
+    it = services(request)
+    waiting = await it.store.rebuild()
+    it.feeder.wake()
+    body = {
+        "success": True,
+        "status": "started",
+        "message": f"{waiting} messages get new vectors; search keeps working meanwhile",
+        "estimated_completion_seconds": math.ceil(waiting / _EMBEDDED_PER_SECOND),
+    }
+    return answer(body, 202)
+
+
 ROUTES: list[Route] = [
     route("/api/v1/query", POST=query),
     route("/api/v1/search/fts", POST=full_text),
+    route("/api/v1/rebuild-embeddings", POST=rebuild),
 ]

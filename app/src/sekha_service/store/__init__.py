@@ -63,6 +63,9 @@ class Store(Protocol):
     async def vectors(self, where: MessageFilter, model: str, limit: int) -> list[tuple[UUID, bytes]]:
         """Vectors of the messages that match, at most `limit`, in no order."""
 
+    async def rebuild(self) -> int:
+        """Queue every message for a new vector, unless that is under way; returns how many wait for one."""
+
     async def totals(self) -> Totals:
         """Figures for the metrics."""
 

@@ -48,6 +48,19 @@ WITH outbox AS (
 )
 DELETE FROM conversations WHERE id = %(id)s RETURNING id
 """
+REBUILD_LOCK_ID = 0x53454B48_4103  # "SEKHA", rebuild
+_REBUILD = r"""
+WITH start AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(%(lock)s)
+       AND NOT EXISTS (SELECT 1 FROM vector_outbox WHERE action = 'reembed') AS wanted
+), queued AS (
+    INSERT INTO vector_outbox (message_id, action)
+    SELECT m.id, 'reembed' FROM messages m, start WHERE start.wanted AND m.content ~ '\S'
+    ORDER BY m.conversation_id, m.seq
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM queued) + (SELECT count(*) FROM vector_outbox WHERE action = 'reembed')
+"""
 
 
 class PostgresStore(PostgresSearch):
@@ -64,7 +77,7 @@ class PostgresStore(PostgresSearch):
         await self._pool.close()
 
     async def ping(self) -> None:
-        await self._pool.fetch("SELECT 1")
+        await self._pool.ping()
 
     async def create(self, new: NewConversation, embed: bool) -> Conversation:
         ids = [uuid4() for _ in new.messages]
@@ -151,6 +164,10 @@ class PostgresStore(PostgresSearch):
             return bool(gone) or (repeated and seen)
 
         return await self._pool.run(remove)
+
+    async def rebuild(self) -> int:
+        rows = await self._pool.fetch(_REBUILD, {"lock": REBUILD_LOCK_ID})
+        return int(rows[0][0])
 
     async def totals(self) -> Totals:
         async def read(connection: AsyncConnection[Any], repeated: bool) -> Totals:

@@ -40,20 +40,23 @@ class PostgresOutbox:
         rows = await self._fetch(
             "SELECT o.message_id, min(m.content) FROM vector_outbox o JOIN messages m ON m.id = o.message_id "
             "LEFT JOIN embeddings e ON e.message_id = o.message_id AND e.model = %s "
-            "WHERE o.action = 'upsert' AND e.message_id IS NULL GROUP BY o.message_id ORDER BY min(o.id) LIMIT %s",
+            "WHERE o.action = 'reembed' OR (o.action = 'upsert' AND e.message_id IS NULL) "
+            "GROUP BY o.message_id ORDER BY bool_and(o.action = 'reembed'), min(o.id) LIMIT %s",
             [model, limit],
         )
         return [(row[0], row[1]) for row in rows]
 
     async def save_vectors(self, model: str, vectors: Sequence[tuple[UUID, bytes]]) -> None:
         await self._fetch(
+            "WITH made AS (UPDATE vector_outbox SET action = 'upsert' "
+            "WHERE action = 'reembed' AND message_id = ANY(%s)) "
             "INSERT INTO embeddings (message_id, model, dim, vector) "
             "SELECT v.id, %s, length(v.vector) / 4, v.vector FROM unnest(%s::uuid[], %s::bytea[]) AS v (id, vector) "
             "JOIN messages m ON m.id = v.id FOR KEY SHARE OF m "
             "ON CONFLICT (message_id) DO UPDATE "
             "SET model = excluded.model, dim = excluded.dim, vector = excluded.vector "
             "RETURNING 1",
-            [model, [i for i, _ in vectors], [v for _, v in vectors]],
+            [[i for i, _ in vectors], model, [i for i, _ in vectors], [v for _, v in vectors]],
         )
 
     async def ready(self, model: str, limit: int) -> list[OutboxItem]:
@@ -61,7 +64,8 @@ class PostgresOutbox:
             "SELECT o.id, o.message_id, m.conversation_id, CASE WHEN o.action = 'upsert' THEN e.vector END "
             "FROM vector_outbox o LEFT JOIN messages m ON m.id = o.message_id "
             "LEFT JOIN embeddings e ON e.message_id = o.message_id AND e.model = %s "
-            "WHERE o.action = 'delete' OR m.id IS NULL OR e.message_id IS NOT NULL ORDER BY o.id LIMIT %s",
+            "WHERE o.action = 'delete' OR m.id IS NULL OR (o.action = 'upsert' AND e.message_id IS NOT NULL) "
+            "ORDER BY o.id LIMIT %s",
             [model, limit],
         )
         return [OutboxItem(*row) for row in rows]

@@ -44,6 +44,8 @@ class Pool:
             reconnect_timeout=3,
             open=False,
         )
+        self._url = url
+        self._probe: AsyncConnection[Any] | None = None
 
     async def open(self) -> None:
         """Start connecting in the background."""
@@ -52,6 +54,27 @@ class Pool:
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close(timeout=2)
+        if self._probe is not None:
+            await self._probe.close()
+
+    async def ping(self) -> None:
+        """One round trip, on a connection of its own: a busy pool is no sign of a database that is away."""
+        try:
+            if self._probe is None or self._probe.closed:
+                self._probe = await AsyncConnection.connect(
+                    self._url,
+                    **{**CONNECTION_OPTIONS, "connect_timeout": 2},
+                    autocommit=True,
+                    application_name="sekha-health",
+                )
+            await self._probe.execute("SELECT 1")
+        except BaseException as error:  # also when cancelled at the check's bound: the connection may be stuck
+            probe, self._probe = self._probe, None
+            if probe is not None:
+                await probe.close()
+            if isinstance(error, psycopg.Error):
+                raise UnavailableError(f"The database is not reachable: {str(error).strip()}") from None
+            raise
 
     async def run(self, work: Callable[[AsyncConnection[Any], bool], Awaitable[T]]) -> T:
         """`work(connection, repeated)`; called once more on a fresh connection when the first one broke.
