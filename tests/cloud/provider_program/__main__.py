@@ -19,7 +19,7 @@ subnet = hcloud.NetworkSubnet(
     "subnet", network_id=network_id, type="cloud", network_zone="eu-central", ip_range="10.0.1.0/24"
 )
 hcloud.NetworkRoute("route", network_id=network_id, destination="10.100.0.0/16", gateway="10.0.1.5")
-rules = [
+rules: list[hcloud.FirewallRuleArgsDict] = [
     {"direction": "in", "protocol": "tcp", "port": "443", "source_ips": ["0.0.0.0/0", "::/0"], "description": "web"},
     {"direction": "in", "protocol": "icmp", "source_ips": ["0.0.0.0/0", "::/0"]},
     {"direction": "out", "protocol": "udp", "port": "1-65535", "destination_ips": ["0.0.0.0/0"]},

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from localcloud import catalog
 from tests.unit.localcloud.conftest import Rig
@@ -54,3 +57,15 @@ def test_through_the_client(rig: Rig) -> None:
     assert [row["name"] for row in rig.ask("GET", path)["images"]] == ["debian-12"]
     assert rig.ask("GET", "/pricing")["pricing"]["currency"] == "EUR"
     assert rig.error("DELETE", f"/images/{image.id}") == (403, "forbidden")
+
+
+def test_the_local_cloud_and_the_planner_know_the_same_plans() -> None:
+    """Two catalogues, one for what Hetzner would answer and one for planning: they must not drift apart."""
+    planned = yaml.safe_load((Path(__file__).parents[3] / "infra" / "catalog.yaml").read_text())
+    served = {row["name"]: row for row in catalog.server_types()}
+    for name, plan in planned["hetzner"]["server_types"].items():
+        row = served[name]
+        sizes = (row["cores"], row["memory"], row["disk"])
+        assert sizes == (plan["vcpus"], plan["memory_gb"], plan["disk_gb"]), name
+        prices = {price["location"]: float(price["price_monthly"]["net"]) for price in row["prices"]}
+        assert prices == plan["monthly"], name
