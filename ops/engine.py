@@ -22,17 +22,28 @@ class OperatorError(Exception):
     """Something the operator can mend; the message says what and how."""
 
 
+def logged_in(environ: Mapping[str, str]) -> bool:
+    """Whether the user logged in to a state backend with `pulumi login`."""
+    home = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    try:
+        return bool(json.loads((home / "credentials.json").read_text()).get("current"))
+    except (OSError, ValueError):
+        return False
+
+
 def user_backend(environ: Mapping[str, str]) -> bool:
     """Whether the user chose a state backend: PULUMI_BACKEND_URL, `backend:` in Pulumi.yaml, or `pulumi login`."""
     if environ.get("PULUMI_BACKEND_URL"):
         return True
     if (yaml.safe_load((REPO / "Pulumi.yaml").read_text()) or {}).get("backend"):
         return True
-    home = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    try:
-        return bool(json.loads((home / "credentials.json").read_text()).get("current"))
-    except (OSError, ValueError):
-        return False
+    return logged_in(environ)
+
+
+def toolchain_plugins(environ: Mapping[str, str]) -> Path | None:
+    """The folder of the Hetzner plugin in the toolchain that is first on PATH, if that is one of ours."""
+    folder = Path(environ.get("PATH", "").split(os.pathsep)[0]).parent / "plugins"
+    return next(iter(folder.glob("resource-hcloud-v*")), None)
 
 
 @dataclass
@@ -52,11 +63,15 @@ class Engine:
         """Environment of every engine call. The user's own backend and passphrase win over ours."""
         env = dict(os.environ)
         env.setdefault("SEKHA_CACHE", str(cache()))
+        plugins = toolchain_plugins(env)
+        if not logged_in(env):
+            env.setdefault("PULUMI_HOME", str(cache() / "pulumi-home"))
+        elif plugins:  # the user's own Pulumi home stays as it is; the engine finds our plugin on PATH
+            env["PATH"] += f"{os.pathsep}{plugins}"
         if not user_backend(env):
             state = cache() / "state"
             state.mkdir(parents=True, exist_ok=True, mode=0o700)
             env["PULUMI_BACKEND_URL"] = f"file://{state}"
-            env["PULUMI_HOME"] = str(cache() / "pulumi-home")
         if "PULUMI_CONFIG_PASSPHRASE" not in env and "PULUMI_CONFIG_PASSPHRASE_FILE" not in env:
             passphrase = stack_dir(self.stack) / "passphrase"
             if passphrase.exists():

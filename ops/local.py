@@ -36,7 +36,7 @@ def start_cloud() -> dict[str, float]:
     if result.returncode != 0:
         raise OperatorError("the local cloud did not start; the lines above say why.")
     last = result.stdout.strip().splitlines()[-1]
-    return {str(name): float(seconds) for name, seconds in json.loads(last)["stages"].items()}
+    return {str(name): float(seconds) for name, seconds in json.loads(last)["seconds"].items()}
 
 
 def cloud_env() -> dict[str, str]:

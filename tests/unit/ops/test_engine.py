@@ -31,15 +31,17 @@ def test_the_users_backend_is_respected(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://mine")
     env = Engine("prod").environment()
     assert env["PULUMI_BACKEND_URL"] == "s3://mine"
-    assert "PULUMI_HOME" not in env
 
 
-def test_a_login_counts_as_the_users_backend(fresh_machine: Path) -> None:
+def test_a_login_counts_as_the_users_backend_and_keeps_its_home(fresh_machine: Path) -> None:
     home = fresh_machine / "home" / ".pulumi"
     home.mkdir(parents=True)
     assert not user_backend({})
     (home / "credentials.json").write_text(json.dumps({"current": "https://example.invalid"}))
     assert user_backend({})
+    env = Engine("prod").environment()
+    assert "PULUMI_BACKEND_URL" not in env
+    assert "PULUMI_HOME" not in env
 
 
 def test_a_new_stack_gets_a_private_passphrase_once(fresh_machine: Path) -> None:
