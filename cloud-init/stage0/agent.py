@@ -236,7 +236,10 @@ class Agent:
             text = out.read().decode(errors="replace").strip()
         self.say(text)
         if child.returncode:
-            raise StepError(f"{' '.join(argv[:3])}: {reason}: {text.rpartition(chr(10))[2][:300]}")
+            told = [
+                line for line in text.splitlines() if ".py[WARNING]" not in line
+            ]  # cloud-init only says that it failed
+            raise StepError(f"{' '.join(argv[:3])}: {reason}: {''.join(told[-1:])[:300]}")
 
     def units(self, units: list[str], *argv: str, timeout: float) -> None:
         """`run` for something that concerns `units`: when it fails, their journals get into the log."""

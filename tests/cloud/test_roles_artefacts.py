@@ -138,9 +138,8 @@ def test_sshd(debian: Debian) -> None:
 def test_postgresql_takes_its_configuration(debian: Debian) -> None:
     ask = "setpriv --reuid=postgres --regid=postgres --clear-groups /usr/lib/postgresql/17/bin/postgres -C"
     arguments = "-c config_file=/etc/postgresql/17/main/postgresql.conf -D /srv/sekha/postgresql/17/main"
-    folder = (
-        "install -d -o postgres -m 700 /srv/sekha/postgresql/17/main; echo 17 >/srv/sekha/postgresql/17/main/PG_VERSION"
-    )
+    data = "/srv/sekha/postgresql/17/main"
+    folder = f"install -d -m 755 /srv/sekha; install -d -o postgres -m 700 {data}; echo 17 >{data}/PG_VERSION"
     done = debian.run(f"{folder}; {ask} shared_buffers {arguments} && {ask} listen_addresses {arguments}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[:2] == [str(1024 * 128), ""]

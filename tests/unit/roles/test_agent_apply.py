@@ -114,7 +114,7 @@ def test_failed_release_puts_the_one_before_back(machine: Machine) -> None:
     manifest = machine.manifest(2, release="ffffffffffff")
     manifest["steps"][1] = step
     (machine.root / "calls.fail").write_text(
-        'case "$*" in *ffffffffffff/roles/sekha.yaml) echo broken; exit 1;; esac\n'
+        'case "$*" in *ffffffffffff/roles/sekha.yaml) echo broken; echo "x.py[WARNING]: failed"; exit 1;; esac\n'
     )
     machine.publish(manifest)
     machine.agent().poll(b"")
