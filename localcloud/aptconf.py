@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+VARIABLES = {"debian": "SEKHA_DEBIAN_MIRROR", "debian-security": "SEKHA_DEBIAN_SECURITY_MIRROR"}
+
 
 class AptSourcesError(Exception):
     """The host's apt sources don't say where Debian comes from; the text says what to do."""
@@ -16,7 +18,10 @@ def _deb822(text: str) -> Iterable[tuple[str, str]]:
     """(URI, suite) pairs of a *.sources file."""
     for stanza in re.split(r"\n\s*\n", re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)):
         fields = {k.lower(): v for k, v in re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE)}
-        if fields.get("enabled", "yes").strip().lower() in ("no", "false") or "deb" not in fields.get("types", "").split():
+        if (
+            fields.get("enabled", "yes").strip().lower() in ("no", "false")
+            or "deb" not in fields.get("types", "").split()
+        ):
             continue
         for uri in fields.get("uris", "").split():
             for suite in fields.get("suites", "").split():
@@ -42,7 +47,7 @@ def debian_mirrors(apt: Path = Path("/etc/apt"), os_release: Path = Path("/etc/o
     for file in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
         if file.is_file() and file.suffix in (".sources", ".list"):
             pairs += (_deb822 if file.suffix == ".sources" else _one_line)(file.read_text())
-    found = {"debian": os.environ.get("SEKHA_DEBIAN_MIRROR"), "debian-security": os.environ.get("SEKHA_DEBIAN_SECURITY_MIRROR")}  # fmt: skip
+    found = {name: os.environ.get(variable) for name, variable in VARIABLES.items()}
     for uri, suite in pairs:
         if uri.startswith(("http://", "https://")):
             if suite in (release, "stable"):
@@ -51,9 +56,8 @@ def debian_mirrors(apt: Path = Path("/etc/apt"), os_release: Path = Path("/etc/o
                 found["debian-security"] = found["debian-security"] or uri
     missing = [name for name, url in found.items() if not url]
     if missing:
-        variables = {"debian": "SEKHA_DEBIAN_MIRROR", "debian-security": "SEKHA_DEBIAN_SECURITY_MIRROR"}
         raise AptSourcesError(
             f"apt sources in {apt} name no http(s) mirror of {' and '.join(missing)} for suite {release!r}; "
-            f"set {' and '.join(variables[name] for name in missing)} to its URL"
+            f"set {' and '.join(VARIABLES[name] for name in missing)} to its URL"
         )
     return {name: url.rstrip("/") for name, url in found.items() if url}

@@ -17,7 +17,7 @@ from localcloud.aptconf import AptSourcesError
 from localcloud.backend import BackendError, ServerSpec
 from localcloud.image import build
 from localcloud.machines import cleanup, guest, hostpkgs, process, services
-from localcloud.machines.paths import Paths, paths_from_env
+from localcloud.machines.paths import OWNER_FILE, Paths, paths_from_env
 from localcloud.machines.real import RealBackend
 from localcloud.machines.sh import read_json
 from localcloud.store import Store
@@ -25,7 +25,7 @@ from localcloud.store import Store
 API_LIMIT = 90.0  # s for the API to answer, machines that start again included
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The command can't do what was asked; the text is for the operator."""
 
 
@@ -58,7 +58,7 @@ def api_port(paths: Paths) -> int:
 def api_answers(paths: Paths, token: str) -> bool:
     """True if our API answers to our token."""
     url = f"http://127.0.0.1:{api_port(paths)}/v1/locations"
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 (loopback)
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=5) as answer:
@@ -68,10 +68,10 @@ def api_answers(paths: Paths, token: str) -> bool:
 
 
 def check_host(paths: Paths) -> None:
-    """Raise Refused with every problem preflight finds."""
+    """Raise RefusedError with every problem preflight finds."""
     found = preflight.problems(preflight.gather(paths, daemon.port()))
     if found:
-        raise Refused("\n".join(found))
+        raise RefusedError("\n".join(found))
 
 
 def up(paths: Paths) -> int:
@@ -92,24 +92,20 @@ def up(paths: Paths) -> int:
     certs.ensure(paths.ca)
     seconds = {}
     began = time.monotonic()
-    build.ensure(paths, say)
-    try:
-        versitygw = objects.binary()
-    except BackendError as error:
-        say(f"no object store: {error}")
-        versitygw = ""
+    image = build.ensure(paths, say)
+    versitygw = objects.binary()
     seconds["image"] = time.monotonic() - began
     say(f"image {seconds['image']:.1f} s")
     began = time.monotonic()
     cleanup.claim(paths)
     token = project_token(paths)
     log = paths.run / "daemon.log"
-    command = services.python_module("localcloud.daemon", versitygw)
+    command = services.python_module("localcloud.daemon", versitygw, str(image))
     running = process.spawn(command, paths.run / "daemon.pid", log, _daemon_env())
     while not api_answers(paths, token):
         if not running.alive() or time.monotonic() - began > API_LIMIT:
             tail = "\n".join(log.read_text().splitlines()[-12:])
-            raise Refused(f"the API does not answer; end of {log}:\n{tail}")
+            raise RefusedError(f"the API does not answer; end of {log}:\n{tail}")
         time.sleep(0.05)
     seconds["api"] = time.monotonic() - began
     say(f"api {seconds['api']:.1f} s; up at http://127.0.0.1:{api_port(paths)}/v1")
@@ -120,7 +116,9 @@ def up(paths: Paths) -> int:
 
 def _daemon_env() -> dict[str, str]:
     keep = ("SEKHA_", "LOCALCLOUD_", "XDG_CACHE_HOME", "HOME")
-    env = {name: value for name, value in os.environ.items() if name.startswith(keep) or name.lower().endswith("_proxy")}
+    env = {
+        name: value for name, value in os.environ.items() if name.startswith(keep) or name.lower().endswith("_proxy")
+    }
     return {**env, "PYTHONPATH": str(services.REPO), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -134,7 +132,7 @@ def down(paths: Paths) -> int:
     cleanup.teardown(paths)
     left = cleanup.leftovers(paths)
     if left:
-        raise Refused("left behind:\n" + "\n".join(left))
+        raise RefusedError("left behind:\n" + "\n".join(left))
     say(f"down after {time.monotonic() - began:.1f} s; nothing left behind")
     return 0
 
@@ -149,12 +147,14 @@ def status(paths: Paths) -> int:
          "cores": s.cores, "memory_gb": s.memory_gb} for s in backend.specs()
     ]  # fmt: skip
     running = {name: bool(process.load(paths.run / f"{name}.pid")) for name in services.NAMES}
-    print(f"API        {'up at http://127.0.0.1:%d/v1' % api_port(paths) if answers else 'down'}")
+    print(f"API        {f'up at http://127.0.0.1:{api_port(paths)}/v1' if answers else 'down'}")
     for name, alive in running.items():
         print(f"{name:<10} {'running' if alive else 'stopped'}")
     print(f"\n{'ID':>8}  {'SERVER':<24} {'STATUS':<8} {'IPV4':<16} CORES  GB")
     for s in servers:
-        print(f"{s['id']:>8}  {s['name']:<24} {s['status']:<8} {s['ipv4'] or '-':<16} {s['cores']:>5} {s['memory_gb']:>3}")
+        print(
+            f"{s['id']:>8}  {s['name']:<24} {s['status']:<8} {s['ipv4'] or '-':<16} {s['cores']:>5} {s['memory_gb']:>3}"
+        )
     left = cleanup.leftovers(paths)
     if not answers and left:
         print("\nLeft on the host (`localcloud down` removes it):", *left, sep="\n  ")
@@ -168,7 +168,7 @@ def _find(paths: Paths, server: str) -> ServerSpec:
     found = [spec for spec in specs if server in (spec.name, str(spec.id))]
     if len(found) != 1:
         known = ", ".join(f"{spec.name} ({spec.id})" for spec in specs) or "none"
-        raise Refused(f"{'no' if not found else 'more than one'} server {server!r}; there are: {known}")
+        raise RefusedError(f"{'no' if not found else 'more than one'} server {server!r}; there are: {known}")
     return found[0]
 
 
@@ -206,7 +206,7 @@ def environment(paths: Paths, *, new_project: bool) -> dict[str, str]:
 def env(paths: Paths, *, new_project: bool, as_json: bool) -> int:
     """Print the environment, as shell exports or JSON."""
     _need_root()
-    if not isinstance(read_json(cleanup.OWNER_FILE), dict):
+    if not isinstance(read_json(OWNER_FILE), dict):
         say("the local cloud is down; `bin/localcloud up` starts it")
     paths.make()
     values = environment(paths, new_project=new_project)
@@ -220,7 +220,7 @@ def env(paths: Paths, *, new_project: bool, as_json: bool) -> int:
 
 def _need_root() -> None:
     if os.getuid() != 0:
-        raise Refused(f"not root (user id {os.getuid()}): run as root or by sudo")
+        raise RefusedError(f"not root (user id {os.getuid()}): run as root or by sudo")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -248,7 +248,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.command in ("console", "logs"):
             return (console if options.command == "console" else logs)(paths, options.server)
         return {"up": up, "down": down, "status": status}[options.command](paths)
-    except (Refused, BackendError, AptSourcesError) as error:
+    except (RefusedError, BackendError, AptSourcesError) as error:
         for line in str(error).splitlines():
             say(line)
         return 1

@@ -1,4 +1,4 @@
-"""The daemon: the API on 127.0.0.1 over the machines. Machines and services are processes of their own that outlive it."""
+"""The daemon: the API on 127.0.0.1 over the machines, which (like the services) are processes that outlive it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import uvicorn
 
 from localcloud.api.app import create_app
-from localcloud.image import build
 from localcloud.machines import router, services
 from localcloud.machines.paths import Paths, paths_from_env
 from localcloud.machines.real import RealBackend
@@ -28,11 +27,8 @@ def port() -> int:
     return int(os.environ.get("LOCALCLOUD_PORT", str(DEFAULT_PORT)))
 
 
-def prepare(paths: Paths, versitygw: str) -> RealBackend:
+def prepare(paths: Paths, versitygw: str, image: Path) -> RealBackend:
     """Network, services and machines as they were; takes over what still runs."""
-    image = build.rootfs(paths)
-    if image is None:
-        raise SystemExit("the base image is not built; start by `localcloud up`")
     router.up(paths)
     services.up(paths, versitygw)
     backend = RealBackend(paths, image)
@@ -43,12 +39,12 @@ def prepare(paths: Paths, versitygw: str) -> RealBackend:
 
 
 def main() -> None:
-    """daemon VERSITYGW: run until SIGTERM."""
+    """daemon VERSITYGW IMAGE_ROOTFS: run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
     began = time.monotonic()
     paths = paths_from_env()
-    backend = prepare(paths, sys.argv[1])
+    backend = prepare(paths, sys.argv[1], Path(sys.argv[2]))
     cloud = Cloud(Store(paths.database), backend)
     cloud.start()
     write(paths.run / "port", f"{port()}\n")

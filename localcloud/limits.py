@@ -162,7 +162,7 @@ def _words(path: Path) -> list[str]:
 
 
 def _set(path: Path, value: str) -> list[str]:
-    """Write a setting; a warning when that isn't possible. Never creates the file: a missing one means no controller."""
+    """Write a setting; a warning when that isn't possible. Never creates a file: a missing one means no controller."""
     try:
         fd = os.open(path, os.O_WRONLY)
     except OSError as error:

@@ -1,7 +1,7 @@
 """Hetzner's metadata service: http://169.254.169.254/hetzner/v1/ inside the router namespace.
 
-The caller is known by its source address. What is served comes from the servers' metadata.json and user-data files, read
-anew at each request. Paths and formats: Hetzner's documentation of the service; cloud-init's DataSourceHetzner reads them.
+The caller is known by its source address. What is served comes from the servers' metadata.json and user-data files,
+read anew at each request. Paths and formats: Hetzner's documentation; cloud-init's DataSourceHetzner reads them.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Cache:
         return file
 
     def _store(self, answer: Any, file: Path) -> None:
-        """Write an upstream answer to `file`, whole or not at all; ValueError if it is cut short or not what by-hash says."""
+        """Write an upstream answer to `file`, whole or not at all; ValueError if cut short or not what by-hash says."""
         file.parent.mkdir(parents=True, exist_ok=True)
         temp = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}.part")
         digest, size = hashlib.sha256(), 0
@@ -149,7 +149,9 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, bound: socket.socket, cache: Cache) -> None:
-        super().__init__(bound.getsockname(), type("BoundHandler", (Handler,), {"cache": cache}), bind_and_activate=False)
+        super().__init__(
+            bound.getsockname(), type("BoundHandler", (Handler,), {"cache": cache}), bind_and_activate=False
+        )
         self.socket.close()
         self.socket = bound
         self.server_activate()

@@ -1,7 +1,7 @@
-"""The object store: versitygw over TLS in the router namespace, with two users (operator: root; node: no rights of its own).
+"""The object store: versitygw over TLS in the router namespace, with two users: operator (root) and node (no rights).
 
-The node's rights come from bucket policies alone. Keys are made once and kept in secrets.json (0600); versitygw gets the
-root user's through its environment, which only root can read, and the node's from its user file.
+The node's rights come from bucket policies alone. Keys are made once and kept in secrets.json (0600); versitygw gets
+the root user's through its environment, which only root can read, and the node's from its user file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Can a local cloud run on this host? Facts are gathered first, judged by a pure function, before anything is touched."""
+"""Can a local cloud run on this host? Facts are gathered, then judged by a pure function; nothing is touched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 from localcloud.machines import addresses as a
@@ -17,7 +17,7 @@ from localcloud.machines.paths import OWNER_FILE, Paths
 from localcloud.machines.sh import ENV, run
 
 MIN_FREE_GB = 5.0  # image 0.4, mirror and toolchain 1, a server with PostgreSQL 1.5, and room to work
-OURS = [ip_network(n) for n in (a.PUBLIC_NET, f"{a.GATEWAY}/32", a.UPLINK_NET)]
+OURS = [IPv4Network(n) for n in (a.PUBLIC_NET, f"{a.GATEWAY}/32", a.UPLINK_NET)]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Facts:
 def problems(facts: Facts) -> list[str]:
     """Each reason why the local cloud can't start: what, value, remedy. Empty = it can."""
     if facts.uid != 0:
-        return [f"not root (user id {facts.uid}): namespaces, mounts and packet filters need root; run as root or by sudo"]
+        return [
+            f"not root (user id {facts.uid}): namespaces, mounts and packet filters need root; run as root or by sudo"
+        ]
     found = []
     if facts.other_cloud:
         return [
@@ -51,9 +53,10 @@ def problems(facts: Facts) -> list[str]:
     for kind, pairs in (("address", facts.addresses), ("route", facts.routes)):
         for interface, text in pairs:
             for ours in OURS:
-                if ip_network(text, strict=False).prefixlen and ip_network(text, strict=False).overlaps(ours):
+                # A wider network is fine: our more specific routes go first.
+                if IPv4Interface(text).ip in ours if kind == "address" else IPv4Network(text).subnet_of(ours):
                     found.append(
-                        f"{kind} {text} on {interface} overlaps {ours}, which the local cloud needs; "
+                        f"{kind} {text} on {interface} is in {ours}, which the local cloud needs; "
                         f"remove it: ip {'addr' if kind == 'address' else 'route'} del {text} dev {interface}"
                     )
     for feature in facts.missing_kernel:
@@ -75,7 +78,7 @@ def problems(facts: Facts) -> list[str]:
 
 
 def forward_remedy(chain: str) -> str:
-    """Commands that let the local cloud's packets through a chain given as "nft: FAMILY TABLE CHAIN" or "iptables: CHAIN"."""
+    """Commands that let our packets through a chain, given as "nft: FAMILY TABLE CHAIN" or "iptables: CHAIN"."""
     tool, _, name = chain.partition(": ")
     if tool == "nft" and name.split()[:2] != ["ip", "filter"]:
         return f"nft insert rule {name} iifname {a.UPLINK} accept; nft insert rule {name} oifname {a.UPLINK} accept"
@@ -125,7 +128,10 @@ def missing_kernel() -> list[str]:
 
 def gather(paths: Paths, port: int) -> Facts:
     """Look at the host."""
-    uid, links, routes = os.getuid(), netns.query("addr", "show"), netns.query("-4", "route", "show")
+    uid = os.getuid()
+    links = [link for link in netns.query("-4", "addr", "show") if not link["ifname"].startswith("slc")]
+    routes = [r for r in netns.query("-4", "route", "show") if not r.get("dev", "").startswith("slc")]
+    addresses = [(k["ifname"], f"{e['local']}/{e['prefixlen']}") for k in links for e in k["addr_info"] if "local" in e]
     drops: list[str] = []
     if uid == 0 and shutil.which("nft", path=ENV["PATH"]):
         drops += nft_forward_drops(run("nft", "list", "ruleset", check=False))
@@ -137,8 +143,8 @@ def gather(paths: Paths, port: int) -> Facts:
     folder = next(p for p in (paths.cache, *paths.cache.parents) if p.exists())
     return Facts(
         uid=uid,
-        addresses=tuple((link["ifname"], f"{entry['local']}/{entry['prefixlen']}") for link in links for entry in link["addr_info"] if entry["family"] == "inet" and not link["ifname"].startswith("slc")),  # fmt: skip # noqa: E501
-        routes=tuple((r["dev"], r["dst"]) for r in routes if "dev" in r and r["dst"] != "default" and not r["dev"].startswith("slc")),  # fmt: skip # noqa: E501
+        addresses=tuple(addresses),
+        routes=tuple((r["dev"], r["dst"]) for r in routes if "dev" in r and r["dst"] != "default"),
         missing_kernel=tuple(missing_kernel() if uid == 0 else ()),
         forward_drops=tuple(drops),
         port=port,

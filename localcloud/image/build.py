@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from localcloud import mirror
+from localcloud.backend import BackendError
 from localcloud.machines import addresses
 from localcloud.machines.paths import Paths
 from localcloud.machines.sh import ENV, run, write
@@ -47,7 +48,8 @@ def key(ca_folder: Path) -> str:
     """Names the content: changes when anything that goes into the image changes."""
     digest = hashlib.sha256()
     parts = [SUITE, apt_settings(), repr(SOURCES), addresses.GATEWAY, repr(certificates(ca_folder))]
-    parts += [f"{f.relative_to(HERE)}\n{f.read_text()}" for f in sorted(HERE.rglob("*")) if f.suffix not in (".pyc", "") or f.name == "slc-init"]  # fmt: skip # noqa: E501
+    files = [HERE / "build.py", HERE / "packages.txt", *sorted(f for f in (HERE / "files").iterdir() if f.is_file())]
+    parts += [f"{file.name}\n{file.read_text()}" for file in files]
     for part in parts:
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:16]
@@ -90,7 +92,7 @@ def ensure(paths: Paths, say: Callable[[str], None]) -> Path:
 def _in_use(paths: Paths, image: Path) -> bool:
     if str(image) in Path("/proc/mounts").read_text():
         return True
-    bases = [f.read_text().strip() for f in (paths.cache / "cloud" / "servers").glob("*/base")]
+    bases = [f.read_text().strip() for f in paths.cache.glob("cloud*/servers/*/base")]
     return any(base.startswith(str(image)) for base in bases)
 
 
@@ -108,8 +110,6 @@ def _build(paths: Paths, root: Path, say: Callable[[str], None]) -> None:
         with log.open("w") as out:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=ENV, check=False)
         if done.returncode != 0:
-            from localcloud.backend import BackendError
-
             tail = "\n".join(log.read_text().splitlines()[-15:])
             raise BackendError(f"building the base image failed (whole log: {log}):\n{tail}")
     say("image: configuring")
@@ -138,9 +138,14 @@ def _configure(paths: Paths, root: Path) -> None:
     for name in ("slc_dmi.py", "slc_dmi.pth"):
         write(root / "usr/lib/python3/dist-packages" / name, (files / name).read_text())
     write(root / "usr/sbin/slc-init", (files / "slc-init").read_text(), 0o755)
+    generators = root / "usr/lib/systemd/system-generators"
+    generators.mkdir(exist_ok=True)
+    write(generators / "slc-fstab", (files / "slc-fstab").read_text(), 0o755)
     write(root / "etc/resolv.conf", f"nameserver {addresses.GATEWAY}\n")
     (root / "etc/hostname").unlink(missing_ok=True)
     for key_file in (root / "etc/ssh").glob("ssh_host_*"):
         key_file.unlink()
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     write(root / "etc/machine-id", "")
+    for folder in ("etc", "var"):  # newer than /usr: nothing is to be rebuilt at the first boot (ConditionNeedsUpdate=)
+        (root / folder / ".updated").touch()

@@ -22,13 +22,23 @@ def nspawn_command(folder: Path, server_id: int, hostname: str, lxcfs: Path | No
     command = [
         "systemd-nspawn", "--quiet", f"--directory={folder}/root", f"--machine=slc-{server_id}",
         f"--hostname={hostname}", "--register=no", "--keep-unit", "--kill-signal=SIGRTMIN+3",
-        f"--network-namespace-path=/run/netns/{a.server_ns(server_id)}", "--capability=CAP_NET_ADMIN",
+        f"--network-namespace-path=/run/netns/{a.server_ns(server_id)}", f"--capability={capabilities()}",
         "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe",
         f"--bind-ro={folder}/guest:/run/slc",
     ]  # fmt: skip
     if lxcfs:
         command.append(f"--bind-ro={lxcfs}:/run/slc-proc")
     return [*command, "/usr/sbin/slc-init"]
+
+
+def capabilities(status: str | None = None) -> str:
+    """Capabilities beyond systemd-nspawn's own set that root has on a server, as far as this host's root has them.
+
+    NET_ADMIN for the interfaces; SYS_RESOURCE for negative OOMScoreAdjust=, higher limits and online resizing.
+    """
+    text = status if status is not None else Path("/proc/self/status").read_text()
+    bounding = next(int(line.split()[1], 16) for line in text.splitlines() if line.startswith("CapBnd:"))
+    return ",".join(["CAP_NET_ADMIN", *(["CAP_SYS_RESOURCE"] if bounding >> 24 & 1 else [])])
 
 
 def start(folder: Path, command: list[str], groups: list[Path]) -> None:

@@ -32,7 +32,7 @@ def missing() -> list[str]:
 
 
 def ensure(say: Callable[[str], None]) -> None:
-    """Install what is missing. A policy-rc.d that forbids starting services is there meanwhile, unless the host has one."""
+    """Install what is missing, under a policy-rc.d that forbids starting services (unless the host has its own)."""
     wanted = missing()
     if not wanted:
         return

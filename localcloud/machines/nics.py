@@ -1,4 +1,4 @@
-"""Network interfaces of servers: the public one on the router's bridge, private ones routed through a network's namespace.
+"""Network interfaces of servers: the public one on the router's bridge, private ones in a network's namespace.
 
 A private network is a namespace of its own with the gateway's address on a veth to each member, so networks can't
 see each other even if their ranges are the same, and members can only talk through the gateway, as on Hetzner.

@@ -73,7 +73,7 @@ class Paths:
 
 
 def paths_from_env() -> Paths:
-    """Paths from SEKHA_CACHE (default ${XDG_CACHE_HOME:-~/.cache}/sekha-deploy) and SEKHA_CLOUD_DIR (default its cloud/)."""
+    """SEKHA_CACHE (default ${XDG_CACHE_HOME:-~/.cache}/sekha-deploy) and SEKHA_CLOUD_DIR (default its cloud/)."""
     home_cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     cache = Path(os.environ.get("SEKHA_CACHE") or Path(home_cache) / "sekha-deploy").absolute()
     cloud = Path(os.environ.get("SEKHA_CLOUD_DIR") or cache / "cloud").absolute()

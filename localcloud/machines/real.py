@@ -1,4 +1,4 @@
-"""RealBackend: servers, networks, firewalls and volumes as the API's workers ask for them (see localcloud/backend.py)."""
+"""RealBackend: servers, networks, firewalls and volumes as the API's workers ask for them (localcloud/backend.py)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOWN_LIMIT = 20.0  # s for an orderly power-off when the local cloud goes down
 
 
 class RealBackend:
-    """Keeps its own record of every server (spec.json, firewall.json) so that it can rebuild what a reboot took away."""
+    """Keeps its own record of every server (spec.json, firewall.json), to rebuild what a reboot of the host took."""
 
     def __init__(self, paths: Paths, image: Path, limits: Limits | None = None) -> None:
         self.paths = paths
@@ -177,7 +177,7 @@ class RealBackend:
         return None
 
     def shut_down(self) -> None:
-        """Power all machines off in order, at most DOWN_LIMIT seconds, then pull the plug; the next `up` starts them."""
+        """Power all machines off (orderly for DOWN_LIMIT seconds, then the plug); the next `up` starts them again."""
         folders = [folder for folder in self._folders() if guest.is_running(folder)]
         for folder in folders:
             guest.host_shutdown(folder)
@@ -267,5 +267,3 @@ def _spec(data: dict[str, Any]) -> ServerSpec:
 
 def _rule(data: dict[str, Any]) -> Rule:
     return Rule(**{**data, "source_ips": tuple(data["source_ips"]), "destination_ips": tuple(data["destination_ips"])})
-
-

@@ -140,7 +140,7 @@ def nameservers(*files: Path) -> list[str]:
 
 
 def dnsmasq_config(paths: Paths, servers: list[str], mtu: int) -> str:
-    """dnsmasq serves the servers' static DHCP leases (files in dhcp-hosts) and DNS (names in dns-hosts, else upstream)."""
+    """dnsmasq serves static DHCP leases (files in dhcp-hosts) and DNS (names in dns-hosts, else upstream `servers`)."""
     run_dir = paths.run
     return "\n".join([
         f"interface={a.BRIDGE}", "bind-interfaces", "no-resolv", "no-hosts", "no-ping", "cache-size=1000",
@@ -163,8 +163,7 @@ def dnsmasq_up(paths: Paths) -> None:
         return
     servers = nameservers()
     if not servers:
-        raise BackendError("no name server of this host is reachable from the machines: /etc/resolv.conf lists only "
-                           "loopback addresses; add a line `nameserver ADDRESS` with the upstream's own address")  # fmt: skip
+        raise BackendError("/etc/resolv.conf names no server that isn't a loopback address (see preflight)")
     for name in ("dhcp-hosts", "dns-hosts"):
         (paths.run / name).mkdir(exist_ok=True)
     config = paths.run / "dnsmasq.conf"

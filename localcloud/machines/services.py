@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import shutil
@@ -33,7 +34,9 @@ def up(paths: Paths, versitygw: str) -> None:
     router.dnsmasq_up(paths)
     namespace = str(netns.FOLDER / a.ROUTER_NS)
     env = {"PYTHONPATH": str(REPO), "PYTHONDONTWRITEBYTECODE": "1"}
-    env |= {name: os.environ[name] for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SEKHA_")}
+    env |= {
+        name: os.environ[name] for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SEKHA_")
+    }
     commands = {
         "metadata": python_module("localcloud.metadata", str(paths.servers), a.METADATA, "80", namespace),
         "mirror": python_module("localcloud.mirror", str(paths.mirror), a.GATEWAY, "80", namespace),
@@ -41,13 +44,12 @@ def up(paths: Paths, versitygw: str) -> None:
     for name, command in commands.items():
         if not process.load(paths.run / f"{name}.pid"):
             process.spawn(command, paths.run / f"{name}.pid", paths.run / f"{name}.log", env)
-    if versitygw:
-        objects.up(paths, versitygw)
+    objects.up(paths, versitygw)
     ports = {"dnsmasq": (a.GATEWAY, 53), "metadata": (a.METADATA, 80), "mirror": (a.GATEWAY, 80)}
-    if versitygw:
-        ports["objects"] = (a.OBJECTS_IP, a.OBJECTS_PORT)
+    ports["objects"] = (a.OBJECTS_IP, a.OBJECTS_PORT)
     for name, (address, port) in ports.items():
-        wait(lambda at=f"{address}:{port}": listens(at), 15, f"{name} on {address}:{port} (log: {paths.run}/{name}.log)")  # type: ignore[misc] # noqa: E501
+        what = f"{name} on {address}:{port} (log: {paths.run}/{name}.log)"
+        wait(functools.partial(listens, f"{address}:{port}"), 15, what)
 
 
 def listens(address: str) -> bool:

@@ -1,7 +1,7 @@
 """Volumes: sparse files on loop devices, shown to a machine as /dev/disk/by-id/scsi-0HC_Volume_<id>.
 
-There is no udev in a machine, so its device nodes are made from outside (running) or by slc-init at boot, which reads the
-list in the server's guest/volumes file.
+There is no udev in a machine, so its device nodes are made from outside (running) or by slc-init at boot, which reads
+the list in the server's guest/volumes file.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def loop_of(file: Path) -> Loop | None:
     """The loop device of a file."""
     for device, backing in loops_below(file.parent).items():
         if backing == file:
-            number = os.stat(device).st_rdev
+            number = Path(device).stat().st_rdev
             clearing = Path(f"/sys/block/{Path(device).name}/loop/autoclear").read_text().strip() == "1"
             return Loop(device, os.major(number), os.minor(number), clearing)
     return None

@@ -1,4 +1,4 @@
-"""One real local cloud for the whole session, with a state folder of its own (image, mirror and toolchain are shared)."""
+"""One real local cloud for the whole session, with state of its own (image, mirror and toolchain are shared)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,19 @@ REPO = Path(__file__).parent.parent.parent
 USER_DATA = "#cloud-config\nruncmd:\n- echo done by user-data > /root/proof\n"
 
 
+def id_of(thing: Any) -> int:
+    """The id of an API object, which hcloud-python types as optional."""
+    assert isinstance(thing.id, int)
+    return thing.id
+
+
 @dataclass
 class LocalCloud:
     """The running local cloud: its command line, its environment, and shortcuts into its machines."""
 
     paths: Paths
     key: Path  # private SSH key; .pub beside it
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict, repr=False)  # secrets
 
     def cli(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `python -m localcloud ARGS` against this local cloud."""
@@ -48,7 +54,9 @@ class LocalCloud:
         command = [sys.executable, "-m", "localcloud", *args]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd="/")
         if check and done.returncode != 0:
-            raise AssertionError(f"localcloud {' '.join(args)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"localcloud {' '.join(args)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def up(self) -> None:
@@ -61,18 +69,20 @@ class LocalCloud:
         env = json.loads(self.cli("env", "--new-project", "--json").stdout)
         return Client(token=env["HCLOUD_TOKEN"], api_endpoint=env["HCLOUD_ENDPOINT"], poll_interval=0.05)
 
-    def boot(self, client: Client, name: str, *, user_data: str = USER_DATA, wait: bool = True, **more: Any) -> BoundServer:
+    def boot(
+        self, client: Client, name: str, *, user_data: str = USER_DATA, wait: bool = True, **more: Any
+    ) -> BoundServer:
         """A server of the smallest type with our SSH key, by default with cloud-init done."""
         made = client.servers.create(
-            name=name, server_type=ServerType("cx23"), image=Image(name="debian-13"), location=Location(name="fsn1"),
-            ssh_keys=[self.ssh_key(client)], user_data=user_data, **more,
+            name=name, server_type=ServerType(name="cx23"), image=Image(name="debian-13"),
+            location=Location(name="fsn1"), ssh_keys=[self.ssh_key(client)], user_data=user_data, **more,
         )  # fmt: skip
         made.action.wait_until_finished(120)
         for action in made.next_actions:
             action.wait_until_finished(120)
         if wait:
-            self.wait_cloud_init(made.server.id)
-        return client.servers.get_by_id(made.server.id)
+            self.wait_cloud_init(id_of(made.server))
+        return client.servers.get_by_id(id_of(made.server))
 
     def ssh_key(self, client: Client) -> BoundSSHKey:
         """The session's SSH key in the client's project."""
@@ -100,6 +110,11 @@ class LocalCloud:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{guest.console(self.folder(server_id))[-3000:]}") from None
         assert json.loads(text)["v1"]["errors"] == [], text
+
+    def boots(self, server_id: int) -> int:
+        """How often the machine has booted since it was started last (reboots from inside count)."""
+        state = read_json(self.folder(server_id) / "state.json")
+        return int(state["boots"]) if state and guest.leader(self.folder(server_id)) else 0
 
     def ssh(self, ip: str, command: str) -> str:
         """What a command prints over SSH from the host."""

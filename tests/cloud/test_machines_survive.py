@@ -9,7 +9,7 @@ import pytest
 from hcloud import Client
 
 from localcloud.machines import cleanup, process
-from tests.cloud.conftest import LocalCloud
+from tests.cloud.conftest import LocalCloud, id_of
 from tests.cloud.test_machines import connects, ip_of
 from tests.support import wait_for
 
@@ -18,30 +18,30 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
 
 def test_machines_outlive_a_killed_daemon(local_cloud: LocalCloud, project: Client) -> None:
     server = local_cloud.boot(project, "survivor")
-    boot = local_cloud.inside(server.id, "stat -c %Y /proc/1")
+    boot = local_cloud.inside(id_of(server), "stat -c %Y /proc/1")
     daemon = process.load(local_cloud.paths.run / "daemon.pid")
     assert daemon is not None
     os.kill(daemon.pid, signal.SIGKILL)
     assert daemon.wait_gone(5)
     assert connects(ip_of(server), 22)
     local_cloud.up()
-    assert project.servers.get_by_id(server.id).status == "running"
-    assert local_cloud.inside(server.id, "stat -c %Y /proc/1") == boot, "taken over, not started again"
+    assert project.servers.get_by_id(id_of(server)).status == "running"
+    assert local_cloud.inside(id_of(server), "stat -c %Y /proc/1") == boot, "taken over, not started again"
 
 
 def test_down_leaves_nothing_and_up_starts_the_servers_again(local_cloud: LocalCloud, project: Client) -> None:
     server = local_cloud.boot(project, "again")
     off = local_cloud.boot(project, "stays-off")
     off.power_off().wait_until_finished(60)
-    local_cloud.inside(server.id, "echo kept > /root/kept; sync")
+    local_cloud.inside(id_of(server), "echo kept > /root/kept; sync")
     local_cloud.cli("down")
     assert cleanup.leftovers(local_cloud.paths) == []
     assert local_cloud.cli("status", check=False).returncode == 3
     local_cloud.up()
     wait_for(lambda: connects(ip_of(server), 22), 60, "the server is back")
     assert local_cloud.ssh(ip_of(server), "cat /root/kept") == "kept\n"
-    assert project.servers.get_by_id(server.id).status == "running"
-    assert project.servers.get_by_id(off.id).status == "off"
+    assert project.servers.get_by_id(id_of(server)).status == "running"
+    assert project.servers.get_by_id(id_of(off)).status == "off"
 
 
 def test_a_second_local_cloud_is_refused_by_name(local_cloud: LocalCloud, project: Client) -> None:
@@ -73,5 +73,5 @@ def test_object_store_over_tls(local_cloud: LocalCloud, project: Client) -> None
     with pytest.raises(ClientError, match="AccessDenied"):
         node.get_object(Bucket="proof", Key="a")
     server = local_cloud.boot(project, "s3-client")
-    code = local_cloud.inside(server.id, f"curl -s -o /dev/null -w '%{{http_code}}' {env['S3_ENDPOINT']}/proof/a")
+    code = local_cloud.inside(id_of(server), f"curl -s -o /dev/null -w '%{{http_code}}' {env['S3_ENDPOINT']}/proof/a")
     assert code == "403", "the machine trusts the store's certificate"

@@ -6,16 +6,17 @@ With it the unmodified Hetzner datasource recognises the machine (manufacturer H
 import sys
 
 
-def _install():
+def _install() -> None:
     from pathlib import Path
 
-    from cloudinit import dmi
+    from cloudinit import dmi  # type: ignore[import-not-found]  # only there in a machine
 
     original = dmi.read_dmi_data
 
-    def read_dmi_data(key):
+    def read_dmi_data(key: str) -> str | None:
         file = Path("/run/slc/dmi") / key
-        return file.read_text().strip() if file.is_file() else original(key)
+        answer: str | None = file.read_text().strip() if file.is_file() else original(key)
+        return answer
 
     dmi.read_dmi_data = read_dmi_data
 
