@@ -35,8 +35,8 @@ def start_cloud() -> dict[str, float]:
     )
     if result.returncode != 0:
         raise OperatorError("the local cloud did not start; the lines above say why.")
-    last = result.stdout.strip().splitlines()[-1]
-    return {str(name): float(seconds) for name, seconds in json.loads(last)["seconds"].items()}
+    last = (result.stdout.strip().splitlines() or ["{}"])[-1]  # nothing is printed where it runs already
+    return {str(name): float(seconds) for name, seconds in json.loads(last).get("seconds", {}).items()}
 
 
 def cloud_env() -> dict[str, str]:

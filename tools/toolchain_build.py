@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,8 +80,14 @@ def lock(file: Path) -> Iterator[None]:
         yield
 
 
-def make(prefix: Path, work: Path, pulumi: Path | None, go: Path | None, ways: tuple[str, ...]) -> dict[str, str]:
-    """Make the toolchain in the empty folder `prefix`; return which way each part came."""
+def make(
+    prefix: Path, work: Path, parts: Path, pulumi: Path | None, go: Path | None, go_identity: str, ways: tuple[str, ...]
+) -> dict[str, str]:
+    """Make the toolchain in the empty folder `prefix`; return which way each part came.
+
+    `work` is for what is only needed meanwhile; `parts` keeps what Go built for the next toolchain.
+    """
+    parts.mkdir(parents=True, exist_ok=True)
     bin_dir, plugins = prefix / "bin", prefix / "plugins"
     bin_dir.mkdir(parents=True)
     plugins.mkdir()
@@ -106,11 +112,22 @@ def make(prefix: Path, work: Path, pulumi: Path | None, go: Path | None, ways: t
     env = golang.go_environment(go, work / "go")
     sources = work / "sources"
     shutil.copytree(golang.GO_SOURCES, sources, ignore=shutil.ignore_patterns("*.json"))
+
+    def add(name: str, target: Path, build: Callable[[Path, Path, Path, dict[str, str]], None]) -> None:
+        """Put the Go-built part `name` into `target`; an earlier toolchain's is taken if it was made of the same."""
+        folder = parts / f"{name}-{key((golang.GO_SOURCES / name, Path(golang.__file__)), go_identity)}"
+        if not folder.is_dir():
+            (work / name).mkdir()
+            build(go, sources, work / name, env)
+            (work / name).rename(folder)
+        shutil.copytree(folder, target, copy_function=os.link, dirs_exist_ok=True)
+
     if pulumi is None:
-        golang.build_engine(go, sources, prefix, env)
+        add("pulumi", bin_dir, golang.build_engine)
+        golang.link_host(prefix)
     if not official_plugin:
-        golang.build_hcloud(go, sources, plugins, work, env)
-    golang.build_versitygw(go, sources, bin_dir, env)
+        add("hcloud", plugins, golang.build_hcloud)
+    add("versitygw", bin_dir, golang.build_versitygw)
     return {"engine": engine, "hcloud": "official" if official_plugin else "build", "versitygw": "build"}
 
 
@@ -149,7 +166,7 @@ def toolchain() -> Path:
                     prefix=".work-", dir=prefix.parent, ignore_cleanup_errors=True
                 ) as work:
                     made = Path(work) / "prefix"
-                    origin = make(made, Path(work), pulumi, go, ways)
+                    origin = make(made, Path(work), prefix.parent / "parts", pulumi, go, go_identity, ways)
                     (made / "origin.json").write_text(json.dumps(origin) + "\n", encoding="utf-8")
                     made.rename(prefix)
                 say(f"ready after {time.monotonic() - start:.0f} s: {origin}")

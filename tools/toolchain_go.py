@@ -81,33 +81,34 @@ def build_program(go: Path, name: str, package: str, out: Path, *, cwd: Path, en
     run(f"building {name}", [go, "build", "-ldflags", flags, "-o", out, package], cwd=cwd, env=env)
 
 
-def build_engine(go: Path, sources: Path, prefix: Path, env: dict[str, str]) -> None:
-    """Build the CLI and put our language host and launchers beside it."""
+def build_engine(go: Path, sources: Path, out: Path, env: dict[str, str]) -> None:
+    """Build the CLI into the folder `out`, and put the SDK's starter of Python programs beside it."""
     folder = sources / "pulumi"
-    build_program(
-        go, "pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", prefix / "bin" / "pulumi", cwd=folder, env=env
-    )
+    build_program(go, "pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", out / "pulumi", cwd=folder, env=env)
     sdk = module_folder(go, "github.com/pulumi/pulumi/sdk/v3", cwd=folder, env=env)
-    executor = prefix / "bin" / "pulumi-language-python-exec"
+    executor = out / "pulumi-language-python-exec"
     shutil.copyfile(sdk / "python" / "cmd" / executor.name, executor)
     executor.chmod(0o755)
+
+
+def link_host(prefix: Path) -> None:
+    """Put our language host and launchers into the toolchain `prefix`."""
     (prefix / "lib").mkdir()
     for file in HOST_SOURCES.iterdir():
         if file.is_file():
             shutil.copy(file, prefix / ("lib" if file.suffix == ".py" else "bin") / file.name)
 
 
-def build_hcloud(go: Path, sources: Path, plugins: Path, work: Path, env: dict[str, str]) -> None:
-    """Build the Hetzner plugin: the generator first, which writes the schema that the plugin embeds."""
-    folder = sources / "hcloud"
-    build_program(go, "the Hetzner schema's generator", "./tfgen", work / "tfgen", cwd=folder, env=env)
-    command: list[str | Path] = [work / "tfgen", "schema", "--skip-docs", "--out", folder / "plugin"]
+def build_hcloud(go: Path, sources: Path, out: Path, env: dict[str, str]) -> None:
+    """Build the Hetzner plugin into the folder `out`: first the generator, which writes the schema that it embeds."""
+    folder, generator = sources / "hcloud", sources / "hcloud-tfgen"
+    build_program(go, "the Hetzner schema's generator", "./tfgen", generator, cwd=folder, env=env)
+    command: list[str | Path] = [generator, "schema", "--skip-docs", "--out", folder / "plugin"]
     run("Hetzner schema", command, cwd=folder, env=env)
-    (plugins / HCLOUD_FOLDER).mkdir()
-    build_program(go, "the Hetzner plugin", "./plugin", plugins / HCLOUD_FOLDER / HCLOUD, cwd=folder, env=env)
+    build_program(go, "the Hetzner plugin", "./plugin", out / HCLOUD_FOLDER / HCLOUD, cwd=folder, env=env)
 
 
-def build_versitygw(go: Path, sources: Path, bin_dir: Path, env: dict[str, str]) -> None:
-    """Build versitygw, the local cloud's object store."""
+def build_versitygw(go: Path, sources: Path, out: Path, env: dict[str, str]) -> None:
+    """Build versitygw, the local cloud's object store, into the folder `out`."""
     package = "github.com/versity/versitygw/cmd/versitygw"
-    build_program(go, "versitygw", package, bin_dir / "versitygw", cwd=sources / "versitygw", env=env)
+    build_program(go, "versitygw", package, out / "versitygw", cwd=sources / "versitygw", env=env)
