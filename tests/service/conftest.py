@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.service.rig import Chroma, Postgres, Service
+from tests.service.rig import REPO, Chroma, Postgres, Service
+
+sys.path.insert(0, str(REPO / "app" / "src"))  # for the tests that look into the service's own modules
 
 
 @pytest.fixture(scope="module")

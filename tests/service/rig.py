@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 from tests.support import wait_for
 
@@ -167,7 +168,7 @@ class Service:
     """The service as a real process, with a client that carries the key."""
 
     def __init__(self, folder: Path, database_url: str, chroma_port: int, settings: str = "") -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port, self._database_url = folder, free_port(), database_url
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "config.toml"
         self.config.write_text(
@@ -214,7 +215,9 @@ class Service:
 
     def wait_until_indexed(self) -> None:
         """Return when the vector index has learnt everything."""
-        wait_for(lambda: self.metric("sekha_outbox_items") == 0, 30, "the outbox is empty")
+        with psycopg.connect(self._database_url, autocommit=True) as database:
+            count = "SELECT count(*) FROM vector_outbox"
+            wait_for(lambda: database.execute(count).fetchone() == (0,), 30, "the outbox is empty")
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples (the store's figures are up to 5 s old)."""
