@@ -76,6 +76,8 @@ class Rig:
         response = self._http.request(method, path, json=body) if body is not None else self._http.request(method, path)
         error = response.json()["error"]
         assert set(error) == {"code", "message", "details"}
+        if error["code"] == "invalid_input":  # without details the Terraform provider panics
+            assert [set(row) for row in error["details"]["fields"]] == [{"name", "messages"}]
         return response.status_code, error["code"]
 
 
