@@ -339,10 +339,9 @@ class Agent:
         ]
         write(RUN / "modules.json", json.dumps({"cloud_final_modules": [[name, "always"] for name in modules]}))
         env = {"SEKHA_NO_START": "1"}  # policy-rc.d of the role `base`: each unit starts in its own step, configured
-        if self.applied["state"] == "first":  # no data yet: what a power cut could spoil here is simply installed again
-            env["DPKG_FORCE"] = "security-mac,downgrade,unsafe-io"
         files = ("--file", str(RUN / "modules.json"), "--file", str(config))
         for attempt in range(3 if install else 1):  # mirrors fail at times, and a killed agent leaves dpkg half way
+            self.forget_errors()
             try:
                 self.run("cloud-init", "modules", "--mode", "final", *files, timeout=600, env=env)
                 break
@@ -358,6 +357,13 @@ class Agent:
             self.units(step["units"], step["check"], timeout=150)
         changed.unlink(missing_ok=True)
         self.save(roles={**self.applied["roles"], role: step["config"]})
+
+    def forget_errors(self) -> None:
+        """cloud-init's exit code counts the errors of all runs since boot: one failure would fail all later steps."""
+        if (path := CLOUD / "status.json").exists():
+            status = json.loads(path.read_text())
+            status["v1"].get("modules-final", {})["errors"] = []
+            write(path, json.dumps(status), 0o644)
 
     def serve(self, timeout: float = 60) -> None:
         """Wait until /health answers 200 through Caddy, by the name or address that clients use. Raises StepError."""
@@ -433,8 +439,7 @@ class Agent:
         """Roll a release out; if that fails, put back the one that served before. Ends with a beacon: ok or failed."""
         good = self.applied.get("good")
         self.log, self.stages, release = [], {}, manifest["release"]
-        state = "running" if good else "first"
-        self.save(generation=manifest["generation"], manifest=text, release=release, state=state)
+        self.save(generation=manifest["generation"], manifest=text, release=release, state="running")
         self.say(f"applying generation {manifest['generation']}, release {release}")
         try:
             self.roll(manifest)
@@ -485,7 +490,7 @@ class Agent:
         if body != last:
             try:
                 text, manifest = self.verify(body)
-                if manifest["generation"] > self.applied["generation"] or self.applied["state"] in ("first", "running"):
+                if manifest["generation"] > self.applied["generation"] or self.applied["state"] == "running":
                     self.apply(text, manifest)
                 else:
                     self.resume(manifest)

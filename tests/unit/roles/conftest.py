@@ -168,7 +168,7 @@ class Machine:
 FAKE = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$CALLS"
 if [ "$(basename "$0")" = cloud-init ]; then
-  echo "NO_START=$SEKHA_NO_START FORCE=$DPKG_FORCE" >> "$CALLS.env"
+  echo "NO_START=$SEKHA_NO_START" >> "$CALLS.env"
   cat "$ROOT/run/sekha-deploy/modules.json" >> "$CALLS.modules"; echo >> "$CALLS.modules"
 fi
 [ ! -e "$CALLS.fail" ] || . "$CALLS.fail"
