@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 from localcloud.limits import detect
@@ -10,6 +11,8 @@ from localcloud.machines import addresses as a
 from localcloud.machines import disk, netns, process, router, services, volumes
 from localcloud.machines.paths import OWNER_FILE, Paths
 from localcloud.machines.sh import read_json, run
+
+LOOP_LIMIT = 10.0  # s
 
 
 def leftovers(paths: Paths) -> list[str]:
@@ -50,6 +53,9 @@ def teardown(paths: Paths) -> None:
         run("umount", "-l", point, check=False)
     for device in volumes.loops_below(paths.cloud):
         run("losetup", "-d", device, check=False)
+    end = time.monotonic() + LOOP_LIMIT
+    while volumes.loops_below(paths.cloud) and time.monotonic() < end:
+        time.sleep(0.05)  # a device goes a moment after its last mount
     owner = read_json(OWNER_FILE)
     if not isinstance(owner, dict) or owner.get("cloud") == str(paths.cloud):
         OWNER_FILE.unlink(missing_ok=True)
