@@ -14,8 +14,8 @@ import time
 
 import httpx
 import yaml
-from infra.roles import ROLE_ORDER, load_meta
 
+from infra.roles import CLOUD_INIT, ORDER
 from ops.engine import LOCAL
 from ops.paths import REPO, stack_dir
 from ops.show import json_line, say, table
@@ -26,7 +26,8 @@ TIMEOUT = 300.0
 
 def packages() -> list[str]:
     """Names of all Debian packages that the roles install."""
-    return sorted({package for role in ROLE_ORDER for package in load_meta(REPO / "cloud-init" / role).packages})
+    meta = [yaml.safe_load((CLOUD_INIT / role / "meta.yaml").read_text()) for role in ORDER]
+    return sorted({package for role in meta for package in role.get("packages") or []})
 
 
 def user_data() -> str:
