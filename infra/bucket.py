@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -80,7 +81,8 @@ class Bucket(Resource, module="sekha", name="Bucket"):
 
     def __init__(self, stack: str, endpoint: str, name: str, principal: str, nodes: list[str], protect: bool) -> None:
         props = {
-            "stack": stack, "endpoint": endpoint, "name": name, "nodes": nodes, "principal": principal,
+            "stack": stack, "endpoint": endpoint, "name": name, "nodes": nodes,
+            "principal": hashlib.sha256(principal.encode()).hexdigest()[:16],
             "code": code_hash(),
         }  # fmt: skip
         super().__init__(BucketProvider(), "bucket", props, pulumi.ResourceOptions(protect=protect))

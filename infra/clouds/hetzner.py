@@ -33,7 +33,6 @@ class HetznerStack(pulumi.ComponentResource):
         subnet = self._network(catalog.network_zones[self.location])
         firewall = self._firewall()
         address = self._address()
-        volume = self._volume()
         group = hcloud.PlacementGroup(
             "spread", name=self._title("spread"), type="spread", labels=self._tags("placement-group", "spread"),
             opts=self._options(),
@@ -60,16 +59,13 @@ class HetznerStack(pulumi.ComponentResource):
             "private", server_id=_number(server), subnet_id=subnet.id, ip=NODE_ADDRESS,
             opts=self._options(delete_before_replace=True),
         )  # fmt: skip
-        attachment = hcloud.VolumeAttachment(
-            "data", server_id=_number(server), volume_id=_number(volume), automount=False,
-            opts=self._options(delete_before_replace=True),
-        )  # fmt: skip
+        volume = self._volume(server)
         self.machine = Machine(
             node=plan.node.name,
             address=address.ip_address,
             instance_id=server.id.apply(str),
             data_device=volume.linux_device,
-            ready=(server, attachment),
+            ready=(server, volume),
         )
         self.register_outputs({"address": address.ip_address, "server": server.id})
 
@@ -129,12 +125,24 @@ class HetznerStack(pulumi.ComponentResource):
             opts=self._options(protect=protect),
         )  # fmt: skip
 
-    def _volume(self) -> hcloud.Volume:
+    def _volume(self, server: hcloud.Server) -> hcloud.Volume:
+        """The data volume, attached by its own argument.
+
+        With a VolumeAttachment, a replacement of the server would first pull the volume from under the running
+        database; this way the server is shut down, and its successor gets it.
+        """
         protect = self.plan.protect
         return hcloud.Volume(
-            "data", name=self._title("data"), size=self.plan.volume_gb, format="ext4", location=self.location,
-            delete_protection=protect, labels=self._tags("volume", "data"), opts=self._options(protect=protect),
-        )  # fmt: skip
+            "data",
+            name=self._title("data"),
+            size=self.plan.volume_gb,
+            format="ext4",
+            server_id=_number(server),
+            automount=False,
+            delete_protection=protect,
+            labels=self._tags("volume", "data"),
+            opts=self._options(protect=protect),
+        )
 
 
 def _number(resource: pulumi.CustomResource) -> pulumi.Output[int]:
