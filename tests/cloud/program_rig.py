@@ -123,7 +123,10 @@ class Rig:
         plain = {"hcloud:endpoint": "http://127.0.0.1:8580/v1", "sekha:bucket": bucket}
         self.config_file = self.folder / f"Pulumi.{self.stack}.yaml"
         self.config_file.write_text(yaml.safe_dump({"config": {**tracked, **plain, **changes}}))
-        self.pulumi("stack", "init", check=False)
+        # `stack init` writes a salt beside Pulumi.yaml: not into the repository's tracked files.
+        (self.folder / "Pulumi.yaml").write_text("name: sekha\nruntime: python\n")
+        init = ["pulumi", "--non-interactive", "--cwd", str(self.folder), "stack", "init", self.stack]
+        subprocess.run(init, env=self.env, check=True, capture_output=True)
         for key, value in {
             "hcloud:token": self.token, "apiKey": keys.generate_api_key(), "stackKey": keys.generate_stack_key(),
             "signingKey": keys.generate_signing_key(), "bucketAccessKey": "operatoraccess",
