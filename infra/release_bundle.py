@@ -62,7 +62,7 @@ def _step(role: roles.RenderedRole) -> dict[str, Any]:
 
 def _files(wheelhouse: Path) -> tuple[list[dict[str, Any]], dict[str, Path | bytes]]:
     rows, blobs = [], {}
-    for path in sorted(path for path in wheelhouse.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    for path in [wheelhouse / "chroma.txt", wheelhouse / "service.txt", *sorted(wheelhouse.glob("wheels/*.whl"))]:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = path.stat().st_size
@@ -72,7 +72,10 @@ def _files(wheelhouse: Path) -> tuple[list[dict[str, Any]], dict[str, Path | byt
 
 
 def wheelhouse(cache: Path) -> Path:
-    """The folder with a machine's wheels: SEKHA_WHEELHOUSE, else made by app/build-wheelhouse, once per content."""
+    """The folder with a machine's wheels: SEKHA_WHEELHOUSE, else made by app/build-wheelhouse, once per content.
+
+    Raises subprocess.CalledProcessError when they can't be built; the script says why on standard error.
+    """
     if given := os.environ.get("SEKHA_WHEELHOUSE"):
         return Path(given)
     sources = [path for path in sorted((REPO / "app").rglob("*")) if path.is_file() and "__pycache__" not in path.parts]

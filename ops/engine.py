@@ -103,7 +103,8 @@ class Engine:
 
     def command(self, *arguments: str) -> list[str]:
         """The full command line of an engine call that takes a stack."""
-        file = ["--config-file", str(self.config_file)] if self.config_file else []
+        takes_file = self.config_file and arguments[0] != "stack"  # `pulumi stack` works on the state alone
+        file = ["--config-file", str(self.config_file)] if takes_file else []
         return ["pulumi", "--non-interactive", "--cwd", str(REPO), *arguments, "--stack", self.stack, *file]
 
     def run(self, *arguments: str, stdin: str | None = None, interactive: bool = False) -> None:

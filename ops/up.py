@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from infra import release_bundle
 from ops import local
 from ops.engine import LOCAL, Engine, OperatorError
-from ops.paths import REPO, cache, stack_dir, write_private
+from ops.paths import cache, stack_dir, write_private
 from ops.show import json_line, table
 
 YES = os.environ.get("YES") == "1"
@@ -35,12 +36,10 @@ STAGES = (
 
 def wheelhouse() -> Path:
     """Build (or find) the wheels that a release carries; keyed by content in the cache. Raises OperatorError."""
-    result = subprocess.run(
-        [REPO / "app" / "build-wheelhouse", cache() / "wheels"], text=True, stdout=subprocess.PIPE, check=False
-    )
-    if result.returncode != 0:
-        raise OperatorError("the service's wheels could not be built; the lines above say why.")
-    return Path(result.stdout.strip().splitlines()[-1])
+    try:
+        return release_bundle.wheelhouse(cache())
+    except subprocess.CalledProcessError as error:
+        raise OperatorError("the service's wheels could not be built; the lines above say why.") from error
 
 
 def prepared(engine: Engine) -> Engine:

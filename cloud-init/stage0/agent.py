@@ -308,6 +308,10 @@ class Agent:
         target.unlink(missing_ok=True)
         target.hardlink_to(source)
 
+    def places(self, folder: Path, files: list[dict[str, Any]]) -> None:
+        for file in files:
+            self.place(folder / file["path"], file["sha256"], file["size"], file["mode"])
+
     def secrets(self, manifest: dict[str, Any]) -> None:
         """Decrypt the release's secrets to secrets.json; the format is infra/release_secrets.py's. Raises StepError."""
         (RUN / "secrets.json").unlink(missing_ok=True)
@@ -406,10 +410,10 @@ class Agent:
                     for each in steps:
                         self.place(roles[each["role"]], each["config"], mode="0600")
                     self.secrets(manifest)
-                    file = manifest["files"]
-                    waiting = [
-                        pool.submit(self.place, folder / f["path"], f["sha256"], f["size"], f["mode"]) for f in file
-                    ]
+                    same: dict[str, list[dict[str, Any]]] = {}
+                    for file in manifest["files"]:  # one thread for all files of the same content
+                        same.setdefault(file["sha256"], []).append(file)
+                    waiting = [pool.submit(self.places, folder, files) for files in same.values()]
                     self.point(folder)
                 else:
                     for future in waiting:  # the files travel while apt works

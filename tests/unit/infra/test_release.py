@@ -21,6 +21,9 @@ def wheelhouse(tmp_path: Path) -> Path:
     folder = tmp_path / "wheelhouse" / "wheels"
     folder.mkdir(parents=True)
     (folder / "sekha_service-1.2.3-py3-none-any.whl").write_bytes(b"service")
+    for venv in ("chroma", "service"):
+        (folder.parent / f"{venv}.txt").write_text(f"# what {venv} installs\n")
+    (folder.parent / "left-over.whl").write_bytes(b"not part of it")
     return folder.parent
 
 
@@ -38,9 +41,10 @@ def test_a_bundle_is_complete_and_addressed_by_content(wheelhouse: Path) -> None
     made = release_bundle.build(_variables(), wheelhouse)
     assert (made.manifest["stack"], made.manifest["node"]) == ("test", "sekha-test-1")
     assert [step["role"] for step in made.manifest["steps"]] == list(plan.ROLES)
-    (file,) = made.manifest["files"]
-    assert file["path"] == "wheels/sekha_service-1.2.3-py3-none-any.whl"
-    for digest in [file["sha256"], *(step["config"] for step in made.manifest["steps"])]:
+    files = made.manifest["files"]
+    wheel = "wheels/sekha_service-1.2.3-py3-none-any.whl"
+    assert [file["path"] for file in files] == ["chroma.txt", "service.txt", wheel]
+    for digest in [*(file["sha256"] for file in files), *(step["config"] for step in made.manifest["steps"])]:
         source = made.blobs[digest]
         content = source if isinstance(source, bytes) else source.read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest

@@ -74,4 +74,5 @@ def test_a_passphrase_of_the_users_own_is_not_replaced(fresh_machine: Path, monk
 def test_the_config_copy_is_passed_to_the_engine(fresh_machine: Path) -> None:
     copy = fresh_machine / "Pulumi.local.yaml"
     assert Engine("local", config_file=copy).command("up")[-2:] == ["--config-file", str(copy)]
+    assert "--config-file" not in Engine("local", config_file=copy).command("stack", "output")
     assert "--config-file" not in Engine("prod").command("up")
