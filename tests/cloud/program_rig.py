@@ -115,6 +115,8 @@ class Rig:
         wheels = self.folder / "wheelhouse" / "wheels"
         wheels.mkdir(parents=True, exist_ok=True)
         (wheels / "sekha_service-0.1.0-py3-none-any.whl").write_bytes(b"a wheel")
+        for name in ("service.txt", "chroma.txt"):
+            (wheels.parent / name).write_text("")
         tracked = yaml.safe_load((REPO / source).read_text())["config"]
         bucket = {
             "endpoint": "https://198.51.100.2:9000", "region": "us-east-1", "name": self.bucket, "addressing": "path",

@@ -1,4 +1,4 @@
-"""What the Hetzner adapter registers, under Pulumi's mocks: it obeys the plan, hides the user-data, protects the data."""
+"""What the Hetzner adapter registers, under Pulumi's mocks: it obeys the plan, hides user-data, protects data."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Recorder(pulumi.runtime.Mocks):
         extra = {"ipAddress": "198.51.100.10", "linuxDevice": f"/dev/disk/by-id/scsi-0HC_Volume_{number}"}
         return number, {**args.inputs, **extra}
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[Any, Any]:
-        return {}
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        return {}, None
 
 
 @pytest.fixture
@@ -47,13 +47,12 @@ def _build(known: dict[str, int] | None = None, **changes: object) -> tuple[plan
     placement = Placement(planned.choices[0], "test", known or {})
     done: dict[str, Any] = {}
 
-    @pulumi.runtime.test
     def program() -> Any:
         machine = hetzner.build(planned, placement, HETZNER, "#cloud-config secret")
         outputs = pulumi.Output.all(machine.address, machine.instance_id, machine.data_device)
         return outputs.apply(lambda values: done.update(values=values, machine=machine))
 
-    program()
+    pulumi.runtime.test(program)()
     return planned, done
 
 
