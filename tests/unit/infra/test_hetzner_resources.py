@@ -52,7 +52,7 @@ def _build(known: dict[str, int] | None = None, **changes: object) -> tuple[plan
         outputs = pulumi.Output.all(machine.address, machine.instance_id, machine.data_device)
         return outputs.apply(lambda values: done.update(values=values, machine=machine))
 
-    pulumi.runtime.test(program)()
+    pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     return planned, done
 
 
