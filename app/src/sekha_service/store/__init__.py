@@ -6,6 +6,8 @@ from typing import Protocol
 from uuid import UUID
 
 from ..model import Changes, Conversation, Hit, ListFilter, Message, MessageFilter, NewConversation, Totals
+from .memories import Memories
+from .overview import Overview
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class OutboxItem:
     vector: bytes | None
 
 
-class Store(Protocol):
+class Store(Overview, Memories, Protocol):
     """All methods raise errors.UnavailableError when the database doesn't answer."""
 
     async def open(self) -> None:

@@ -7,14 +7,13 @@ import orjson
 from psycopg import AsyncConnection, errors
 from psycopg.types.json import Jsonb
 
-from ..model import PINNED_SCORE, Changes, Conversation, ListFilter, Message, NewConversation, Totals
+from ..model import Changes, Conversation, ListFilter, Message, NewConversation, Totals
+from .postgres_memories import PostgresMemories
+from .postgres_overview import PostgresOverview
 from .postgres_pool import Pool
-from .postgres_search import PostgresSearch, folder_condition, label_condition
+from .postgres_rows import CONVERSATION, MESSAGE, list_condition
+from .postgres_search import PostgresSearch
 
-CONVERSATION = (
-    "id, label, folder, status, importance_score, word_count, message_count, session_count, metadata, "
-    "created_at, updated_at"
-)
 _CREATE = f"""
 WITH conversation AS (
     INSERT INTO conversations (id, label, folder, importance_score, word_count, message_count, metadata)
@@ -32,10 +31,7 @@ WITH conversation AS (
 SELECT {CONVERSATION} FROM conversation
 """  # noqa: S608 - fixed text
 _BY_ID = f"SELECT {CONVERSATION} FROM conversations WHERE id = %s"  # noqa: S608 - fixed text
-_MESSAGES = (
-    'SELECT id, conversation_id, role, content, "timestamp", embedding_id, metadata '
-    "FROM messages WHERE conversation_id = %s ORDER BY seq"
-)
+_MESSAGES = f"SELECT {MESSAGE} FROM messages WHERE conversation_id = %s ORDER BY seq"  # noqa: S608 - fixed text
 _UPDATE = f"""
 UPDATE conversations SET label = coalesce(%(label)s, label), folder = coalesce(%(folder)s, folder),
     status = coalesce(%(status)s, status), importance_score = coalesce(%(score)s, importance_score),
@@ -63,7 +59,7 @@ SELECT (SELECT count(*) FROM queued) + (SELECT count(*) FROM vector_outbox WHERE
 """
 
 
-class PostgresStore(PostgresSearch):
+class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
     """The Store protocol on PostgreSQL; methods as documented there."""
 
     def __init__(self, url: str, max_connections: int, acquire_seconds: float) -> None:
@@ -123,7 +119,7 @@ class PostgresStore(PostgresSearch):
         return (Conversation(*found[0]), [Message(*row) for row in found[1]]) if found else None
 
     async def page(self, where: ListFilter, limit: int, offset: int) -> tuple[list[Conversation], int]:
-        condition, values = _list_condition(where)
+        condition, values = list_condition(where)
         rows = await self._pool.fetch(
             f"SELECT {CONVERSATION} FROM conversations WHERE {condition} "  # noqa: S608 - conditions are fixed texts
             "ORDER BY updated_at DESC, id LIMIT %s OFFSET %s",
@@ -132,7 +128,7 @@ class PostgresStore(PostgresSearch):
         return [Conversation(*row) for row in rows], await self.count(where)
 
     async def count(self, where: ListFilter) -> int:
-        condition, values = _list_condition(where)
+        condition, values = list_condition(where)
         rows = await self._pool.fetch(
             f"SELECT count(*) FROM conversations WHERE {condition}",  # noqa: S608 - conditions are fixed texts
             values,
@@ -194,25 +190,3 @@ class PostgresStore(PostgresSearch):
             )
 
         return await self._pool.run(read)
-
-
-def _list_condition(where: ListFilter) -> tuple[str, list[Any]]:
-    """The SQL condition of list and count, and its values."""
-    parts: list[str] = ["true"]
-    values: list[Any] = []
-    for condition, more in (
-        label_condition("label", where.label),
-        folder_condition("folder", where.folder),
-    ):
-        if condition:
-            parts.append(condition)
-            values += more
-    if where.folder_exact is not None:
-        parts.append("folder = %s")
-        values.append(where.folder_exact)
-    if where.pinned is not None:
-        parts.append(f"importance_score {'>=' if where.pinned else '<'} %s")
-        values.append(PINNED_SCORE)
-    if where.archived is not None:
-        parts.append(f"status {'=' if where.archived else '<>'} 'archived'")
-    return " AND ".join(parts), values

@@ -1,0 +1,34 @@
+"""PostgreSQL: the columns that make up our types, and the conditions of lists."""
+
+from typing import Any
+
+from ..model import PINNED_SCORE, ListFilter
+from .postgres_search import folder_condition, label_condition
+
+CONVERSATION = (
+    "id, label, folder, status, importance_score, word_count, message_count, session_count, metadata, "
+    "created_at, updated_at"
+)
+MESSAGE = 'id, conversation_id, role, content, "timestamp", embedding_id, metadata'
+
+
+def list_condition(where: ListFilter) -> tuple[str, list[Any]]:
+    """The SQL condition of list and count, and its values."""
+    parts: list[str] = ["true"]
+    values: list[Any] = []
+    for condition, more in (
+        label_condition("label", where.label),
+        folder_condition("folder", where.folder),
+    ):
+        if condition:
+            parts.append(condition)
+            values += more
+    if where.folder_exact is not None:
+        parts.append("folder = %s")
+        values.append(where.folder_exact)
+    if where.pinned is not None:
+        parts.append(f"importance_score {'>=' if where.pinned else '<'} %s")
+        values.append(PINNED_SCORE)
+    if where.archived is not None:
+        parts.append(f"status {'=' if where.archived else '<>'} 'archived'")
+    return " AND ".join(parts), values
