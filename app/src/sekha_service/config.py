@@ -1,120 +1,16 @@
 """The service's settings: typed, with defaults and checks. Where values come from is config_sources.py's job."""
 
-import ipaddress
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-MIN_KEY_LENGTH = 32
-LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
-PRIVATE_NETWORKS = (
-    "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10",
-)  # fmt: skip
+from .config_keys import SCHEMA, Key
 
 
 class ConfigError(Exception):
     """The configuration can't be used; the message names key, value and remedy."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key of the configuration: its type, default, and an optional check that returns what is wrong (or None)."""
-
-    kind: type
-    default: Any
-    check: Callable[[Any], str | None] | None = None
-
-
-def _between(low: float, high: float) -> Callable[[Any], str | None]:
-    return lambda value: None if low <= value <= high else f"must be between {low:g} and {high:g}"
-
-
-def _one_of(*allowed: str) -> Callable[[Any], str | None]:
-    return lambda value: None if value in allowed else "must be one of " + ", ".join(allowed)
-
-
-def _long_key(value: str) -> str | None:
-    return None if not value or len(value) >= MIN_KEY_LENGTH else f"must have at least {MIN_KEY_LENGTH} characters"
-
-
-def _long_keys(values: list[str]) -> str | None:
-    return next(filter(None, (_long_key(v) or (None if v else "must hold no empty key") for v in values)), None)
-
-
-def _hashes(values: list[str]) -> str | None:
-    for value in values:
-        scheme, _, digest = value.partition(":")
-        if scheme != "sha256" or len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest.lower()):
-            return f"holds {value[:80]!r}; write sha256: and the key's SHA-256 in 64 hex digits"
-    return None
-
-
-def _networks(values: list[str]) -> str | None:
-    for value in values:
-        try:
-            ipaddress.ip_network(value)
-        except ValueError as error:
-            return f"holds {value!r}, which is not a network in CIDR notation ({error})"
-    return None
-
-
-def _database_url(value: str) -> str | None:
-    if not value or urlsplit(value).scheme in ("postgresql", "postgres"):
-        return None
-    return "must begin with postgresql:// (SQLite is not available in this version)"
-
-
-def _http_url(value: str) -> str | None:
-    parts = urlsplit(value)
-    return None if not value or (parts.scheme in ("http", "https") and parts.netloc) else "must be an http(s):// URL"
-
-
-SCHEMA: dict[str, dict[str, Key]] = {
-    "server": {
-        "host": Key(str, "127.0.0.1"),
-        "port": Key(int, 8080, _between(1, 65535)),
-        "workers": Key(int, 1, _between(1, 64)),
-        "api_key": Key(str, "", _long_key),
-        "api_key_hashes": Key(list, (), _hashes),
-        "mcp_api_key": Key(str, "", _long_key),
-        "rest_api_key": Key(str, "", _long_key),
-        "additional_api_keys": Key(list, (), _long_keys),
-        "drain_seconds": Key(float, 0.0, _between(0, 300)),
-        "trusted_proxies": Key(list, PRIVATE_NETWORKS, _networks),
-    },
-    "database": {
-        "url": Key(str, "", _database_url),
-        "max_connections": Key(int, 10, _between(3, 1000)),
-        "connection_timeout_seconds": Key(int, 30, _between(1, 300)),
-    },
-    "chroma": {
-        "host": Key(str, "localhost"),
-        "port": Key(int, 8000, _between(1, 65535)),
-        "url": Key(str, "", _http_url),
-        "collection_name": Key(str, "sekha_embeddings"),
-        "mode": Key(str, "http", _one_of("http")),
-    },
-    "llm": {"provider": Key(str, "builtin", _one_of("builtin"))},
-    "embedding": {"provider": Key(str, "builtin", _one_of("builtin"))},
-    "rate_limiting": {
-        "enabled": Key(bool, True),
-        "requests_per_second": Key(float, 100.0, _between(0.001, 1e6)),
-        "burst_size": Key(int, 200, _between(1, 1_000_000)),
-    },
-    "logging": {
-        "level": Key(str, "info", _one_of(*LOG_LEVELS)),
-        "format": Key(str, "json", _one_of("json", "text", "pretty")),
-        "file": Key(str, ""),
-    },
-    "security": {
-        "cors_allowed_origins": Key(list, ()),
-        "max_request_size_mb": Key(float, 10.0, _between(0.001, 1024)),
-    },
-    "features": {"auto_embed": Key(bool, True)},
-}
 
 
 def convert(name: str, key: Key, value: object) -> Any:
@@ -201,6 +97,17 @@ class Config:
         return tuple(key for key in (*single, *self["server", "additional_api_keys"]) if key)
 
     @property
+    def database_url(self) -> str:
+        """`postgresql://...`, or `sqlite://PATH` (from database.path unless database.url is set)."""
+        url: str = self["database", "url"] or f"sqlite://{self['database', 'path']}"
+        return url
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a key is configured; without one, there must be one in the database."""
+        return bool(self.api_keys or self["server", "api_key_hashes"])
+
+    @property
     def chroma_url(self) -> str:
         """Base URL of Chroma's HTTP API, without a trailing slash."""
         url: str = self["chroma", "url"] or f"http://{self['chroma', 'host']}:{self['chroma', 'port']}"
@@ -221,11 +128,8 @@ def build(values: Mapping[tuple[str, str], Any]) -> Config:
         {(s, k): convert(f"{s}.{k}", SCHEMA[s][k], value) for (s, k), value in values.items()},
     )
     config = Config(merged)
-    if not config.api_keys and not config["server", "api_key_hashes"]:
-        raise ConfigError(
-            "server.api_key is not set: set server.api_key (at least 32 characters), server.api_key_hashes, "
-            "or the environment variable SEKHA_API_KEY"
-        )
-    if not config["database", "url"]:
-        raise ConfigError("database.url is not set: write postgresql://USER@HOST/DATABASE")
+    if not config["database", "url"] and not config["database", "path"].strip():
+        raise ConfigError("database.path is empty: write the path of a file, or set database.url")
+    if config["chroma", "mode"] == "embedded" and not config.database_url.startswith("sqlite://"):
+        raise ConfigError("chroma.mode = 'embedded': works with SQLite only; with PostgreSQL run Chroma and set 'http'")
     return config

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .config import SCHEMA, Config, ConfigError, build
+from .config import Config, ConfigError, build
+from .config_keys import SCHEMA
 
 Values = dict[tuple[str, str], Any]
 
@@ -22,6 +23,12 @@ FLAT = {
     "database_url": ("database", "url"),
     "max_connections": ("database", "max_connections"),
     "chroma_url": ("chroma", "url"),
+    "ollama_url": ("llm", "base_url"),
+    "llm_bridge_url": ("llm_bridge", "url"),
+    "summarization_model": ("llm", "model"),
+    "embedding_model": ("embedding", "model"),
+    "summarization_enabled": ("features", "summarization_enabled"),
+    "pruning_enabled": ("features", "pruning_enabled"),
     "log_level": ("logging", "level"),
     "rate_limit_per_minute": ("rate_limiting", "requests_per_second"),
     "cors_enabled": ("security", "cors_allowed_origins"),
@@ -77,7 +84,7 @@ def _read_file(path: Path, warnings: list[str]) -> Values:
             values[section, key] = _translate(name, content)
         else:
             warnings.append(f"{path}: unknown {'section' if isinstance(content, dict) else 'key'} {name} is ignored")
-    secrets = any(section == "server" and "api_key" in key and "hashes" not in key for section, key in values)
+    secrets = any("api_key" in key and "hashes" not in key for _, key in values)
     if secrets and mode & 0o077:
         warnings.append(f"{path} holds secrets and is readable by others (mode {mode:04o}): chmod 600 {path}")
     return values

@@ -7,7 +7,7 @@ import ipaddress
 import os
 
 import pytest
-from sekha_service.config import PRIVATE_NETWORKS
+from sekha_service.config_keys import PRIVATE_NETWORKS
 from sekha_service.http.edge import bucket_of, client_ip
 from sekha_service.keys import KeyRing, presented_key
 from sekha_service.ratelimit import RateLimiter
