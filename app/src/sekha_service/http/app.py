@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from ..errors import ApiError, error_body
 from ..keys import KeyRing
 from ..ratelimit import RateLimiter
-from . import conversations, health, metrics, searching
+from . import conversations, health, insights, metrics, searching, upkeep
 from .edge import Edge, Guard
 from .routing import answer, route
 from .services import Services
@@ -27,6 +27,8 @@ def build_app(parts: Services, limiter: RateLimiter | None) -> ASGIApp:
             route("/metrics", GET=metrics.show),
             *conversations.ROUTES,
             *searching.ROUTES,
+            *insights.ROUTES,
+            *upkeep.ROUTES,
         ],
         exception_handlers={ApiError: _api_error, HTTPException: _http_error},
     )
