@@ -34,7 +34,9 @@ def public_up(spec: ServerSpec) -> None:
             f"link set {veth} master {a.BRIDGE} mtu {mtu} up",
             f"link set {veth} type bridge_slave isolated on",
         ])  # fmt: skip
-        netns.ip(ns, "link", "set", "eth0", "mtu", str(mtu))
+        # Up before the machine is: cloud-init looks for the datasource on an interface with carrier, and must not
+        # find a private one alone.
+        netns.ip(ns, "link", "set", "eth0", "mtu", str(mtu), "up")
         if ipv6_there():  # addresses come from cloud-init; without detection of duplicates they work at once
             netns.sysctl(ns, {"net/ipv6/conf/eth0/accept_dad": "0", "net/ipv6/conf/eth0/accept_ra": "0"})
     if spec.ipv6_net and ipv6_there():
