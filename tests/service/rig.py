@@ -8,6 +8,7 @@ import pwd
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,7 @@ class Postgres:
     """A PostgreSQL cluster in a temporary folder, on a Unix socket, run by an unprivileged user."""
 
     def __init__(self) -> None:
+        self._made = 0
         self._bin = _postgres_binaries()
         self._user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
         self.folder = Path(tempfile.mkdtemp(prefix="sekha-pg-"))
@@ -83,6 +85,12 @@ class Postgres:
     def stop(self) -> None:
         """Stop at once, breaking all connections."""
         self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
+
+    def new_database(self) -> str:
+        """The URL of a new, empty database."""
+        self._made += 1
+        self._run("createdb", "-h", str(self.folder), "-U", "sekha", f"sekha{self._made}")
+        return f"postgresql://sekha@/sekha{self._made}?host={self.folder}"
 
     def close(self) -> None:
         """Stop and remove."""
@@ -131,6 +139,36 @@ class Process:
         return self._process.poll() is None
 
 
+class Database:
+    """One empty database for a service, on PostgreSQL or SQLite, and a way to look into it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite."""
+        return self.url.startswith("sqlite://")
+
+    @property
+    def path(self) -> Path:
+        """SQLite's file."""
+        return Path(self.url.removeprefix("sqlite://"))
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement of our own, committed; returns its rows, if it has any."""
+        if self.is_sqlite:
+            file = sqlite3.connect(self.path, timeout=10)
+            try:
+                with file:
+                    return file.execute(sql).fetchall()
+            finally:
+                file.close()
+        with psycopg.connect(self.url, autocommit=True) as server:
+            cursor = server.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
 class Chroma:
     """Chroma's server on a port of its own; `start` after `stop` finds its data again unless `wipe` was called."""
 
@@ -171,8 +209,10 @@ class Service:
         self.folder, self.port, self._database_url = folder, free_port(), database_url
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "config.toml"
+        collection = "c" + hashlib.sha256(database_url.encode()).hexdigest()[:20]
         self.config.write_text(
-            f'[database]\nurl = "{database_url}"\n[chroma]\nhost = "127.0.0.1"\nport = {chroma_port}\n{settings}'
+            f'[database]\nurl = "{database_url}"\n[chroma]\nhost = "127.0.0.1"\nport = {chroma_port}\n'
+            f'collection_name = "{collection}"\n{settings}'
         )
         self.config.chmod(0o600)
         self.log = folder / "service.log"
@@ -215,9 +255,8 @@ class Service:
 
     def wait_until_indexed(self) -> None:
         """Return when the vector index has learnt everything."""
-        with psycopg.connect(self._database_url, autocommit=True) as database:
-            count = "SELECT count(*) FROM vector_outbox"
-            wait_for(lambda: database.execute(count).fetchone() == (0,), 30, "the outbox is empty")
+        count = "SELECT count(*) FROM vector_outbox"
+        wait_for(lambda: Database(self._database_url).execute(count) == [(0,)], 30, "the outbox is empty")
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples (the store's figures are up to 5 s old)."""

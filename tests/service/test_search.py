@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
 import pytest
 
-from tests.service.rig import Postgres, Service
+from tests.service.rig import Database, Service
 from tests.support import wait_for
 
 TEXTS = {
@@ -160,10 +159,9 @@ def test_full_text(service: Service, ids: dict[str, str], query: str, labels: li
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"force": true}'])
-def test_rebuild(service: Service, postgres: Postgres, ids: dict[str, str], content: bytes) -> None:
+def test_rebuild(service: Service, database: Database, ids: dict[str, str], content: bytes) -> None:
     service.wait_until_indexed()
-    with psycopg.connect(postgres.url) as database:
-        database.execute("UPDATE embeddings SET vector = set_byte(vector, 0, 0), dim = 1")
+    database.execute("UPDATE embeddings SET dim = 1")
     response = service.client.post("/api/v1/rebuild-embeddings", content=content)
     again = service.client.post("/api/v1/rebuild-embeddings")
     for each in (response, again):
@@ -172,9 +170,7 @@ def test_rebuild(service: Service, postgres: Postgres, ids: dict[str, str], cont
     assert service.query("a kitten having a nap")[0]["content"] == TEXTS["animals"][0], "search works meanwhile"
 
     def refreshed() -> bool:
-        with psycopg.connect(postgres.url) as database:
-            stale = database.execute("SELECT count(*) FROM embeddings WHERE dim = 1").fetchone()
-            waiting = database.execute("SELECT count(*) FROM vector_outbox").fetchone()
-        return stale == waiting == (0,)
+        stale = database.execute("SELECT count(*) FROM embeddings WHERE dim = 1")
+        return stale == database.execute("SELECT count(*) FROM vector_outbox") == [(0,)]
 
     wait_for(refreshed, 20, "all vectors are new")

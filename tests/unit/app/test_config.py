@@ -105,8 +105,10 @@ def test_readable_file_with_only_hashes_is_fine(tmp_path: Path) -> None:
         ({("rate_limiting", "enabled"): "perhaps"}, "must be true or false"),
         ({("embedding", "provider"): "magic"}, "must be one of builtin"),
         ({("chroma", "url"): "chroma:8000"}, "must be an http(s):// URL"),
-        ({("database", "url"): "sqlite:///x.db"}, "must begin with postgresql://"),
-        ({("database", "url"): ""}, "database.url is not set"),
+        ({("database", "url"): "mysql://x"}, "must begin with postgresql:// or be sqlite://PATH"),
+        ({("database", "url"): "sqlite://"}, "must begin with postgresql:// or be sqlite://PATH"),
+        ({("chroma", "mode"): "embedded"}, "works with SQLite only"),
+        ({("database", "url"): "", ("database", "path"): " "}, "database.path is empty"),
     ],
 )
 def test_refusals(values: dict[tuple[str, str], Any], message: str) -> None:
@@ -117,6 +119,18 @@ def test_refusals(values: dict[tuple[str, str], Any], message: str) -> None:
     assert "s3cret" not in str(refusal.value)
 
 
-def test_a_key_is_required() -> None:
-    with pytest.raises(ConfigError, match=r"server\.api_key is not set"):
-        build({("database", "url"): "postgresql:///x"})
+def test_a_key_may_be_in_the_database_only() -> None:
+    assert not build({}).has_keys
+    assert build({("server", "api_key"): KEY}).has_keys
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({}, "sqlite://~/.sekha/data/sekha.db"),
+        ({("database", "path"): "/srv/x.db"}, "sqlite:///srv/x.db"),
+        ({("database", "path"): "/srv/x.db", ("database", "url"): "postgresql:///y"}, "postgresql:///y"),
+    ],
+)
+def test_which_database(values: dict[tuple[str, str], Any], url: str) -> None:
+    assert build(values).database_url == url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,8 +12,13 @@ from hypothesis import strategies as st
 from sekha_service.errors import BadRequestError
 from sekha_service.http import fields, read
 from sekha_service.model import MessageFilter
+from sekha_service.store.fulltext import any_of, parse
 from sekha_service.store.postgres_search import folder_condition, message_condition
-from sekha_service.store.tsquery import parse
+from sekha_service.store.sqlite_search import match_expression
+from sekha_service.store.tsquery import expression
+
+FTS5 = sqlite3.connect(":memory:")
+FTS5.execute("CREATE VIRTUAL TABLE t USING fts5 (content, tokenize = 'porter unicode61 remove_diacritics 0')")
 
 
 @pytest.mark.parametrize(
@@ -104,32 +110,49 @@ def test_excluding_the_root_excludes_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "sql", "values"),
+    ("query", "sql", "values", "match"),
     [
-        ("cat dog", "(P && P)", ["cat", "dog"]),
-        ("cat AND dog OR bird", "(P && P) || (P)", ["cat", "dog", "bird"]),
-        ("cat NOT dog", "(P && !!P)", ["cat", "dog"]),
-        ('"warm sofa" cat', "(F && P)", ["warm sofa", "cat"]),
-        ("post*", "(T)", ["'post':*"]),
-        ("it's* (odd)", "(P && P)", ["it's", "odd"]),
-        ("OR AND NOT", "", []),
-        ("*** !!", "", []),
-        ("", "", []),
+        ("cat dog", "(F && F)", ["cat", "dog"], '("cat" AND "dog")'),
+        ("cat AND dog OR bird", "(F && F) || (F)", ["cat", "dog", "bird"], '("cat" AND "dog") OR ("bird")'),
+        ("cat NOT dog NOT eel", "(F && !!F && !!F)", ["cat", "dog", "eel"], '(("cat") NOT ("dog" OR "eel"))'),
+        ("NOT dog", "", [], ""),
+        ('"warm the sofa" cat', "(F && F)", ["warm the sofa", "cat"], '("warm the sofa" AND "cat")'),
+        ("the Cat of", "(F)", ["Cat"], '("Cat")'),
+        ("post*", "(T)", ["'post':*"], '("post" *)'),
+        ("foo-b'ar*", "((F <-> T))", ["foo b", "'ar':*"], '("foo b ar" *)'),
+        ("it's (odd)", "(F && F)", ["it s", "odd"], '("it s" AND "odd")'),
+        ("OR AND NOT", "", [], ""),
+        ("*** !!", "", [], ""),
+        ("", "", [], ""),
     ],
 )
-def test_tsquery(query: str, sql: str, values: list[str]) -> None:
-    text, found = parse(query)
-    for function, letter in (("plainto_tsquery('english', %s)", "P"), ("phraseto_tsquery('english', %s)", "F"),
-                             ("to_tsquery('simple', %s)", "T")):  # fmt: skip
-        text = text.replace(function, letter)
+def test_full_text_queries(query: str, sql: str, values: list[str], match: str) -> None:
+    text, found = expression(parse(query))
+    text = text.replace("phraseto_tsquery('sekha', %s)", "F").replace("to_tsquery('sekha', %s)", "T")
     assert (text, found) == (sql, values)
+    assert match_expression(parse(query)) == match
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("The cat, a dog!", ["cat", "dog"]), ("cat Cat cat", ["cat", "Cat"]), ("of the", []), ("—", [])]
+)
+def test_any_of(text: str, words: list[str]) -> None:
+    assert [term.words for each in any_of(text) for term in each.wanted] == [(word,) for word in words]
 
 
 @given(st.text())
 def test_tsquery_has_a_placeholder_for_each_value(query: str) -> None:
-    text, values = parse(query)
-    assert text.count("%s") == len(values)
-    assert bool(text) == bool(values)
+    for alternatives in (parse(query), any_of(query)):
+        text, values = expression(alternatives)
+        assert text.count("%s") == len(values)
+        assert bool(text) == bool(values) == bool(match_expression(alternatives))
+
+
+@given(st.text(), st.booleans())
+def test_fts5_never_refuses_an_expression(query: str, anything: bool) -> None:
+    match = match_expression(any_of(query) if anything else parse(query))
+    if match:
+        FTS5.execute("SELECT count(*) FROM t WHERE t MATCH ?", [match])
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))  # fmt: skip  # noqa: E501

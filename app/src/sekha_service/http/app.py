@@ -8,7 +8,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from ..errors import ApiError, error_body
-from ..keys import KeyRing
 from ..ratelimit import RateLimiter
 from . import conversations, health, insights, metrics, searching, upkeep
 from .edge import Edge, Guard
@@ -36,8 +35,7 @@ def build_app(parts: Services, limiter: RateLimiter | None) -> ASGIApp:
     inner.state.services = parts
     inner.state.health = health.Health(parts)
     inner.state.totals = metrics.TotalsCache()
-    keys = KeyRing(config.api_keys, config["server", "api_key_hashes"])
-    app: ASGIApp = Guard(inner, keys, limiter, int(config["security", "max_request_size_mb"] * 2**20))
+    app: ASGIApp = Guard(inner, parts.keys, limiter, int(config["security", "max_request_size_mb"] * 2**20))
     origins = list(config["security", "cors_allowed_origins"])
     if origins:
         app = CORSMiddleware(

@@ -8,6 +8,7 @@ from ..config import Config
 from ..embed import Embedder
 from ..feeder import Feeder
 from ..index import Index
+from ..keys import KeyRing
 from ..llm import Llm
 from ..search import Search
 from ..store import Store
@@ -19,6 +20,7 @@ class Services:
 
     config: Config
     store: Store
+    keys: KeyRing
     index: Index
     embedder: Embedder
     llm: Llm

@@ -1,4 +1,4 @@
-"""The store: where conversations and messages live. PostgreSQL implements it; the protocol is what callers rely on."""
+"""The store: where conversations and messages live. PostgreSQL and SQLite implement the protocol."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from ..model import Changes, Conversation, Hit, ListFilter, Message, MessageFilter, NewConversation, Totals
+from .key_tables import KeyTable
 from .memories import Memories
 from .overview import Overview
 
@@ -22,6 +23,10 @@ class OutboxItem:
 
 class Store(Overview, Memories, Protocol):
     """All methods raise errors.UnavailableError when the database doesn't answer."""
+
+    @property
+    def keys(self) -> KeyTable:
+        """The API keys in the database."""
 
     async def open(self) -> None:
         """Make ready; doesn't fail when the database is away."""

@@ -1,10 +1,14 @@
-"""Schema migrations: numbered SQL files, each applied once, in order, under an advisory lock.
+"""Schema migrations: numbered SQL files, each applied once, in order, under a lock.
 
-Migrations expand first and contract a release later: a release runs on its own schema and on the next one's.
+Migrations expand first and contract a release later: release N-1 runs on the schema of release N. A migration that
+takes something away names in its first line the version a release must know to run on it: `-- needs: 7`. Releases that
+don't know that version refuse to start on such a schema; on any other newer schema they run.
 """
 
 import logging
+import re
 import time
+from dataclasses import dataclass
 from importlib import resources
 
 import psycopg
@@ -13,15 +17,43 @@ LOCK_ID = 0x53454B48_4101  # "SEKHA", schema
 _log = logging.getLogger("sekha.migrate")
 
 
-def migrations() -> list[tuple[int, str, str]]:
-    """All migrations as (version, name, SQL), by version."""
-    folder = resources.files("sekha_service.store") / "migrations" / "postgres"
+class SchemaError(Exception):
+    """The database's schema is one that this release can't run on."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered file. `needs`: the newest version a release must know to run on the schema it leaves."""
+
+    version: int
+    name: str
+    sql: str
+    needs: int
+
+
+def migrations(folder: str = "postgres") -> list[Migration]:
+    """All migrations of a database, by version."""
+    files = (resources.files("sekha_service.store") / "migrations" / folder).iterdir()
     found = [
-        (int(file.name.split("_")[0]), file.name, file.read_text(encoding="utf-8"))
-        for file in folder.iterdir()
+        Migration(int(file.name.split("_")[0]), file.name, text, int(needs.group(1)) if needs else 0)
+        for file in files
         if file.name.endswith(".sql")
+        for text in [file.read_text(encoding="utf-8")]
+        for needs in [re.match(r"-- needs: (\d+)$", text, re.MULTILINE)]
     ]
-    return sorted(found)
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def newest_understood(known: list[Migration], current: int, needs: int | None) -> None:
+    """Raise SchemaError unless a release knowing the migrations `known` runs on version `current` with its `needs`."""
+    newest = known[-1].version if known else 0
+    if (needs or 0) > newest:
+        raise SchemaError(
+            f"the database has schema version {current}, which needs a release that knows version {needs}; "
+            f"this one knows {newest}: install the newer release, or restore a backup made before it"
+        )
+    if current > newest:
+        _log.warning("the database's schema (version %d) is newer than this release's (%d)", current, newest)
 
 
 def connect_patiently(url: str, wait_seconds: float) -> psycopg.Connection[tuple[object, ...]]:
@@ -40,10 +72,11 @@ def connect_patiently(url: str, wait_seconds: float) -> psycopg.Connection[tuple
             time.sleep(0.5)
 
 
-def migrate(url: str, wait_seconds: float = 60.0) -> int:
+def migrate(url: str, wait_seconds: float = 60.0, folder: str = "postgres") -> int:
     """Bring the schema up to date; returns its version. Safe to run from several processes at once.
 
-    Raises psycopg.OperationalError when the database stays away for `wait_seconds`.
+    Raises psycopg.OperationalError when the database stays away for `wait_seconds`, SchemaError when a newer release
+    has changed it too far.
     """
     with connect_patiently(url, wait_seconds) as connection:
         connection.execute("SET lock_timeout = 0")
@@ -52,14 +85,20 @@ def migrate(url: str, wait_seconds: float = 60.0) -> int:
             "CREATE TABLE IF NOT EXISTS schema_version "
             "(version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
-        current = int(str(row[0])) if row else 0
-        for version, name, sql in migrations():
-            if version <= current:
+        connection.execute("ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS needs integer NOT NULL DEFAULT 0")
+        row = connection.execute("SELECT coalesce(max(version), 0), max(needs) FROM schema_version").fetchone()
+        current, needs = (int(str(value or 0)) for value in row) if row else (0, 0)
+        known = migrations(folder)
+        newest_understood(known, current, needs)
+        for migration in known:
+            if migration.version <= current:
                 continue
             with connection.transaction():
-                connection.execute(sql.encode())
-                connection.execute("INSERT INTO schema_version (version, name) VALUES (%s, %s)", (version, name))
-            _log.info("schema migrated to version %d (%s)", version, name)
-            current = version
+                connection.execute(migration.sql.encode())
+                connection.execute(
+                    "INSERT INTO schema_version (version, name, needs) VALUES (%s, %s, %s)",
+                    (migration.version, migration.name, migration.needs),
+                )
+            _log.info("schema migrated to version %d (%s)", migration.version, migration.name)
+            current = migration.version
         return current

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection, errors
 from psycopg.types.json import Jsonb
 
 from ..model import Changes, Conversation, ListFilter, Message, NewConversation, Totals
+from .key_tables import PostgresKeyTable
 from .postgres_memories import PostgresMemories
 from .postgres_overview import PostgresOverview
 from .postgres_pool import Pool
@@ -65,6 +66,7 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
     def __init__(self, url: str, max_connections: int, acquire_seconds: float) -> None:
         self._pool = Pool(url, max_connections, acquire_seconds)
         super().__init__(self._pool)
+        self.keys = PostgresKeyTable(self._pool)
 
     async def open(self) -> None:
         await self._pool.open()

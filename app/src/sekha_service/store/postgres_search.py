@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from ..model import PINNED_SCORE, Hit, Message, MessageFilter
+from .fulltext import Alternative, any_of, parse
 from .postgres_pool import Pool
-from .tsquery import parse
+from .tsquery import expression
 
 # Ranking reads every match: on common words only the newest this many matches are ranked.
 MAX_RANKED = 5000
@@ -33,17 +34,17 @@ class PostgresSearch:
         return [_hit(row, 0.0) for row in rows]
 
     async def lexical(self, query: str, where: MessageFilter, limit: int, offset: int) -> Sequence[Hit]:
-        # Any of the query's words: the words ANDed by PostgreSQL's own parser, with the ANDs replaced.
-        any_word = "replace(plainto_tsquery('english', %s)::text, ' & ', ' | ')::tsquery"
-        return await self._ranked(any_word, [query], where, limit, offset)
+        return await self._ranked(any_of(query), where, limit, offset)
 
     async def full_text(self, query: str, limit: int) -> Sequence[Hit]:
-        expression, values = parse(query)
-        return await self._ranked(expression, values, MessageFilter(), limit, 0) if expression else []
+        return await self._ranked(parse(query), MessageFilter(), limit, 0)
 
     async def _ranked(
-        self, tsquery: str, query_values: list[str], where: MessageFilter, limit: int, offset: int
+        self, alternatives: Sequence[Alternative], where: MessageFilter, limit: int, offset: int
     ) -> Sequence[Hit]:
+        tsquery, query_values = expression(alternatives)
+        if not tsquery:
+            return []
         condition, values = message_condition(where)
         # 32: rank / (rank + 1), so that scores lie between 0 and 1.
         rows = await self.__pool.fetch(

@@ -1,46 +1,30 @@
-"""The full-text query language (terms AND together, OR, NOT, "phrase", prefix*) as a PostgreSQL tsquery expression.
+"""Full-text queries as PostgreSQL tsquery expressions. Every word is a value, so nothing is a syntax error."""
 
-Any text is accepted: every term goes through PostgreSQL's own parser as a value, so nothing is a syntax error.
-"""
+from collections.abc import Sequence
 
-import re
-
-_TOKEN = re.compile(r'"([^"]*)"|(\S+)')
-_MAX_TERMS = 64
+from .fulltext import Alternative, Term
 
 
-def parse(query: str) -> tuple[str, list[str]]:
-    """`query` as (SQL expression of type tsquery with %s placeholders, its values); ("", []) when nothing remains."""
-    alternatives: list[str] = []
-    current: list[str] = []
+def expression(alternatives: Sequence[Alternative]) -> tuple[str, list[str]]:
+    """(SQL expression of type tsquery with %s placeholders, its values); ("", []) without alternatives."""
     values: list[str] = []
-    negate = False
-    for match in list(_TOKEN.finditer(query))[:_MAX_TERMS]:
-        phrase, word = match.group(1), match.group(2)
-        if word in ("AND", "OR", "NOT"):
-            if word == "OR" and current:
-                alternatives.append(" && ".join(current))
-                current = []
-            negate = word == "NOT"
-            continue
-        term = _term(phrase, word or "", values)
-        if term:
-            current.append(f"!!{term}" if negate else term)
-        negate = False
-    if current:
-        alternatives.append(" && ".join(current))
-    return " || ".join(f"({part})" for part in alternatives), values
+    return " || ".join(f"({_alternative(each, values)})" for each in alternatives), values
 
 
-def _term(phrase: str | None, word: str, values: list[str]) -> str:
-    if phrase is not None:
-        values.append(phrase)
-        return "phraseto_tsquery('english', %s)"
-    text = word.strip("\"'()[]{}*:^,;.!?-+&|<>")
-    if not text:
-        return ""
-    if word.endswith("*") and re.fullmatch(r"\w+", text):
-        values.append(f"'{text}':*")
-        return "to_tsquery('simple', %s)"
-    values.append(text)
-    return "plainto_tsquery('english', %s)"
+def _alternative(it: Alternative, values: list[str]) -> str:
+    terms = [_term(term, values) for term in it.wanted]
+    return " && ".join([*terms, *(f"!!{_term(term, values)}" for term in it.unwanted)])
+
+
+def _term(term: Term, values: list[str]) -> str:
+    *first, last = term.words
+    if not term.prefix:
+        values.append(" ".join(term.words))
+        return "phraseto_tsquery('sekha', %s)"
+    beginning = "to_tsquery('sekha', %s)"
+    prefix = "'" + last.replace("\\", "\\\\").replace("'", "''") + "':*"
+    if not first:
+        values.append(prefix)
+        return beginning
+    values += [" ".join(first), prefix]
+    return f"(phraseto_tsquery('sekha', %s) <-> {beginning})"
