@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 
 import pytest
 from pulumi.runtime import stack
 
-from infra.patience import be_patient
+from infra import patience
 
 
 def test_the_sdk_still_turns_without_a_rest() -> None:
@@ -17,19 +16,23 @@ def test_the_sdk_still_turns_without_a_rest() -> None:
     assert "await asyncio.sleep(0)" in inspect.getsource(stack.wait_for_rpcs)
 
 
-def test_waiting_for_an_output_leaves_the_core_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_so_many_turns_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "asyncio", asyncio)
-    turns = 0
+    slept: list[float] = []
+    real_sleep = asyncio.sleep
 
-    async def wait(turn_for: float) -> None:
-        nonlocal turns
-        end = time.monotonic() + turn_for
-        while time.monotonic() < end:
+    async def sleep(delay: float) -> None:
+        slept.append(delay)
+        await real_sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    patience.be_patient()
+
+    async def turn() -> None:
+        for _ in range(2 * patience.TURNS):
             await stack.asyncio.sleep(0)  # type: ignore[attr-defined]
-            turns += 1
+        await stack.asyncio.sleep(3)  # type: ignore[attr-defined]
 
-    asyncio.run(wait(0.2))
-    busy, turns = turns, 0
-    be_patient()
-    asyncio.run(wait(0.2))
-    assert turns * 5 < busy
+    asyncio.run(turn())
+    rests = [patience.REST if number % patience.TURNS == 0 else 0 for number in range(1, 2 * patience.TURNS + 1)]
+    assert slept == [*rests, 3]
