@@ -13,6 +13,7 @@ from .index.chroma import ChromaIndex
 from .index.embedded import EmbeddedIndex
 from .keys import KeyRefresher, KeyRing
 from .llm.builtin import BuiltinLlm
+from .recall import Recall
 from .search import Search
 from .store import Outbox, Store
 from .store.postgres import PostgresStore
@@ -31,6 +32,7 @@ def make(config: Config) -> Services:
         index = EmbeddedIndex(store, embedder.model, embedder.dimension)
     else:
         index = ChromaIndex(config.chroma_url, config["chroma", "collection_name"], embedder.model, embedder.dimension)
+    search = Search(store, index, embedder)
     return Services(
         config=config,
         store=store,
@@ -38,7 +40,8 @@ def make(config: Config) -> Services:
         index=index,
         embedder=embedder,
         llm=BuiltinLlm(embedder),
-        search=Search(store, index, embedder),
+        search=search,
+        recall=Recall(store, search, embedder),
         feeder=Feeder(outbox, embedder, index),
     )
 

@@ -30,14 +30,18 @@ class Search:
         if not text.strip():
             return await self._store.recent(where, limit, offset)
         try:
-            vector = await self._embedder.query(text)
-            hits = await self._semantic(vector, where, limit + offset)
+            hits = await self.semantic(text, where, limit + offset)
         except ProviderAwayError as error:
             _log.warning("query answered by words: %s", error)
             return await self._store.lexical(text, where, limit, offset)
+        return hits[offset : offset + limit]
+
+    async def semantic(self, text: str, where: MessageFilter, limit: int) -> list[Hit]:
+        """The nearest messages, newer first on ties, at least `limit` if there are any. Raises ProviderAwayError."""
+        hits = await self._semantic(await self._embedder.query(text), where, limit)
         hits.sort(key=lambda hit: hit.message.id.bytes)
         hits.sort(key=lambda hit: (hit.score, hit.message.timestamp), reverse=True)
-        return hits[offset : offset + limit]
+        return hits
 
     async def _semantic(self, vector: Vectors, where: MessageFilter, wanted: int) -> list[Hit]:
         if not where.empty:

@@ -10,6 +10,7 @@ from ..feeder import Feeder
 from ..index import Index
 from ..keys import KeyRing
 from ..llm import Llm
+from ..recall import Recall
 from ..search import Search
 from ..store import Store
 
@@ -25,6 +26,7 @@ class Services:
     embedder: Embedder
     llm: Llm
     search: Search
+    recall: Recall
     feeder: Feeder
     draining: bool = field(default=False)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from ..model import Message
+from ..model import Hit, Message, MessageFilter
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,9 @@ class Memories(Protocol):
 
     async def vectors_of(self, ids: Sequence[UUID], model: str) -> dict[UUID, bytes]:
         """Vectors (float32 bytes) of these messages, as far as there are any of `model`."""
+
+    async def newest_of(self, where: MessageFilter, since: datetime | None, limit: int) -> Sequence[Hit]:
+        """The newest messages, score 0, of the conversations that match (fast when these are few), from `since` on.
+
+        Only filters on conversations count: labels, folders, excluded folders, status, pinned, importance.
+        """

@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from ..model import Message
+from ..model import Hit, Message, MessageFilter
 from .memories import Summary
 from .postgres_pool import Pool
 from .postgres_rows import MESSAGE
+from .postgres_search import message_condition
+
+_HIT = (
+    'm.id, m.conversation_id, m.role, m.content, m."timestamp", m.embedding_id, m.metadata, '
+    "c.label, c.folder, c.status, c.importance_score"
+)
 
 
 class PostgresMemories:
@@ -68,3 +74,16 @@ class PostgresMemories:
             "SELECT message_id, vector FROM embeddings WHERE message_id = ANY(%s) AND model = %s", [list(ids), model]
         )
         return {row[0]: bytes(row[1]) for row in rows}
+
+    async def newest_of(self, where: MessageFilter, since: datetime | None, limit: int) -> Sequence[Hit]:
+        condition, values = message_condition(where)
+        # The conversations first: the planner would rather walk all messages by their time.
+        rows = await self._pool.fetch(
+            "WITH c AS MATERIALIZED (SELECT c.id, c.label, c.folder, c.status, c.importance_score "
+            f"FROM conversations c WHERE {condition}) "
+            f"SELECT {_HIT} FROM messages m JOIN c ON c.id = m.conversation_id "
+            "WHERE m.\"timestamp\" >= coalesce(%s, '-infinity'::timestamptz) "
+            'ORDER BY m."timestamp" DESC, m.id LIMIT %s',
+            [*values, since, limit],
+        )
+        return [Hit(Message(*row[:7]), row[7], row[8], row[9], row[10], 0.0) for row in rows]

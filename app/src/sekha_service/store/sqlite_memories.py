@@ -9,9 +9,9 @@ from uuid import UUID
 
 import orjson
 
-from ..model import Message
+from ..model import Hit, Message, MessageFilter
 from .memories import Summary
-from .sqlite_rows import MESSAGE, instant, message, moment
+from .sqlite_rows import HIT, MESSAGE, hit, instant, message, message_condition, moment
 from .sqlite_threads import Threads
 
 
@@ -75,3 +75,13 @@ class SqliteMemories:
         values = [orjson.dumps([str(i) for i in ids]).decode(), model]
         rows = await self._threads.read(lambda db: db.execute(sql, values).fetchall())
         return {UUID(i): vector for i, vector in rows}
+
+    async def newest_of(self, where: MessageFilter, since: datetime | None, limit: int) -> Sequence[Hit]:
+        condition, values = message_condition(where)
+        # CROSS JOIN: conversations first; the planner would rather walk all messages by their time.
+        sql = (
+            f"SELECT {HIT} FROM conversations c CROSS JOIN messages m ON m.conversation_id = c.id "
+            f'WHERE {condition} AND m."timestamp" >= ? ORDER BY m."timestamp" DESC, m.id LIMIT ?'
+        )
+        given = [*values, moment(since) if since else "", limit]
+        return [hit(row, 0.0) for row in await self._threads.read(lambda db: db.execute(sql, given).fetchall())]
