@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.rig import API_KEY, REPO, Chroma, Postgres, Service, extras
+from tests.service.rig import API_KEY, REPO, Chroma, Database, Service, extras
 from tests.support import wait_for
 
 
@@ -22,9 +22,9 @@ def _workers(service: Service) -> list[int]:
     return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_workers_behave_as_one(tmp_path: Path, postgres: Postgres, chroma: Chroma) -> None:
+def test_workers_behave_as_one(tmp_path: Path, database: Database, chroma: Chroma) -> None:
     limit = "[rate_limiting]\nrequests_per_second = 0.01\nburst_size = 30\n"
-    it = Service(tmp_path, postgres.url, chroma.port, f"[server]\nworkers = 2\n{limit}")
+    it = Service(tmp_path, database.url, chroma.port, f"[server]\nworkers = 2\n{limit}")
     it.start()
     assert len(_workers(it)) == 2
 
@@ -46,8 +46,8 @@ def test_workers_behave_as_one(tmp_path: Path, postgres: Postgres, chroma: Chrom
     it.stop()
 
 
-def test_drains_then_exits_with_zero(tmp_path: Path, postgres: Postgres, chroma: Chroma) -> None:
-    it = Service(tmp_path, postgres.url, chroma.port, "[server]\ndrain_seconds = 2\n")
+def test_drains_then_exits_with_zero(tmp_path: Path, database: Database, chroma: Chroma) -> None:
+    it = Service(tmp_path, database.url, chroma.port, "[server]\ndrain_seconds = 2\n")
     it.start()
     assert it.process
     it.process._process.send_signal(signal.SIGTERM)
@@ -60,7 +60,7 @@ def test_drains_then_exits_with_zero(tmp_path: Path, postgres: Postgres, chroma:
 def _controller(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "sekha_service.cli", *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{REPO / 'app' / 'src'}:{extras()}", **environment},
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": f"{REPO / 'app' / 'src'}:{extras()}", **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -73,7 +73,7 @@ def _controller(*arguments: str, **environment: str) -> subprocess.CompletedProc
         ("", "server.api_key is not set"),
         ('[server]\napi_key = "short"', "server.api_key = (hidden): must have at least 32 characters"),
         ("[server]\nport = 0", "server.port = 0: must be between 1 and 65535"),
-        ('[database]\nurl = "mysql://x"', "database.url = 'mysql://x': must begin with postgresql://"),
+        ('[database]\nurl = "mysql://x"', "database.url = 'mysql://x': must begin with postgresql:// or be sqlite://PATH"),
         ("[server", "is not valid TOML"),
     ],
 )
@@ -86,13 +86,14 @@ def test_bad_configuration_is_exit_code_2(tmp_path: Path, settings: str, message
     assert "Traceback" not in result.stderr
 
 
-def test_migrate_schema_and_taken_port(tmp_path: Path, postgres: Postgres, service: Service) -> None:
+def test_migrate_schema_and_taken_port(tmp_path: Path, database: Database, service: Service) -> None:
     config = tmp_path / "config.toml"
-    config.write_text(f'[database]\nurl = "{postgres.url}"\n')
+    config.write_text(f'[database]\nurl = "{database.url}"\n')
+    newest = 1 if database.is_sqlite else 4
     for _ in range(2):
         result = _controller("migrate-schema", "--config", str(config), SEKHA_API_KEY=API_KEY)
         assert result.returncode == 0
-        assert "schema version 2" in result.stdout
+        assert f"schema version {newest}" in result.stdout
     taken = _controller("--config", str(config), "--port", str(service.port), SEKHA_API_KEY=API_KEY)
     assert taken.returncode == 1
     assert "cannot listen on 127.0.0.1" in taken.stdout
