@@ -81,6 +81,7 @@ def up(stack: str) -> None:
         engine.select()
     stages.measure("config", started)
 
+    before = engine.outputs().get("stages")
     started = time.time()
     if stack == LOCAL:
         engine.up("--yes", "--skip-preview")
@@ -88,6 +89,8 @@ def up(stack: str) -> None:
         engine.up(*(["--yes"] if YES else []), interactive=not YES)
     total = round(time.time() - started, 1)
     outputs = engine.outputs()
+    if outputs.get("stages") == before:
+        outputs["stages"] = {}  # of an earlier run: this one rolled nothing out
     report(stack, stages, outputs, total)
 
 

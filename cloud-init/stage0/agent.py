@@ -167,6 +167,9 @@ class Agent:
         self.log: list[str] = []
         self.stages: dict[str, dict[str, Any]] = {}
         uptime = float((ROOT / "proc/uptime").read_text().split()[0])
+        if not (RUN / "boot_seconds").exists():  # /run is new with each boot
+            write(RUN / "boot_seconds", f"{uptime:.2f}")
+        self.boot = {"boot": {"state": "ok", "seconds": float((RUN / "boot_seconds").read_text())}}
         self.about = {
             "format": 1,
             "node": self.node,
@@ -442,7 +445,7 @@ class Agent:
     def apply(self, text: str, manifest: dict[str, Any]) -> None:
         """Roll a release out; if that fails, put back the one that served before. Ends with a beacon: ok or failed."""
         good = self.applied.get("good")
-        self.log, self.stages, release = [], {}, manifest["release"]
+        self.log, self.stages, release = [], dict(self.boot), manifest["release"]
         self.save(generation=manifest["generation"], manifest=text, release=release, state="running")
         self.say(f"applying generation {manifest['generation']}, release {release}")
         try:

@@ -32,7 +32,7 @@ def test_first_release(machine: Machine) -> None:
         ("serving", "ok"),
     ]
     beacon = machine.last()
-    assert set(beacon["stages"]) == {"packages", "service", "serving"}
+    assert set(beacon["stages"]) == {"boot", "packages", "service", "serving"}
     assert {entry["state"] for entry in beacon["stages"].values()} == {"ok"}
     assert (beacon["instance_id"], beacon["boot_id"], beacon["generation"]) == ("4711", "boot-1", 1)
     assert (beacon["release"], beacon["version"], beacon["message"]) == ("0123456789ab", "1.2.3", "")
