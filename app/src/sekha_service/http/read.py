@@ -1,6 +1,7 @@
 """Request bodies and query strings as the service's own types."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +86,22 @@ def status_change(body: Fields) -> Changes:
     if value not in ("active", "archived"):
         raise BadRequestError("status must be one of active, archived, pinned")
     return Changes(status=value)
+
+
+def changes(body: Fields) -> tuple[Changes, list[str]]:
+    """Any of label, folder, status and importance_score; and which of them were given."""
+    given = Changes(folder=folder(body), importance_score=importance(body))
+    supplied = [name for name in ("label", "folder", "status", "importance_score") if body.get(name) is not None]
+    if given.importance_score is not None and "importance_score" not in supplied:
+        supplied.append("importance_score")
+    if "label" in supplied:
+        given = replace(given, label=label(body))
+    if "status" in supplied:
+        wanted = status_change(body)
+        given = replace(given, status=wanted.status)
+        if wanted.importance_score is not None:
+            given = replace(given, importance_score=wanted.importance_score)
+    return given, supplied
 
 
 def list_filter(query: Mapping[str, str]) -> ListFilter:
