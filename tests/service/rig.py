@@ -53,6 +53,18 @@ def extras() -> Path:
     return folder
 
 
+def controller(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `sekha-controller` to its end."""
+    paths = f"{REPO / 'app' / 'src'}:{extras()}"
+    return subprocess.run(
+        [sys.executable, "-m", "sekha_service.cli", *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": paths, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 class Postgres:
     """A PostgreSQL cluster in a temporary folder, on a Unix socket, run by an unprivileged user."""
 
@@ -205,7 +217,10 @@ class Chroma:
 class Service:
     """The service as a real process, with a client that carries the key."""
 
-    def __init__(self, folder: Path, database_url: str, chroma_port: int, settings: str = "") -> None:
+    def __init__(
+        self, folder: Path, database_url: str, chroma_port: int, settings: str = "", api_key: str = API_KEY
+    ) -> None:
+        self._api_key = api_key
         self.folder, self.port, self._database_url = folder, free_port(), database_url
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "config.toml"
@@ -222,7 +237,7 @@ class Service:
     def start(self, *, healthy: bool = True) -> None:
         """Start; with `healthy`, returns when /health answers 200."""
         command = [sys.executable, "-m", "sekha_service.cli", "--config", str(self.config), "--port", str(self.port)]
-        environment = {"PYTHONPATH": f"{REPO / 'app' / 'src'}:{extras()}", "SEKHA_API_KEY": API_KEY}
+        environment = {"PYTHONPATH": f"{REPO / 'app' / 'src'}:{extras()}", "SEKHA_API_KEY": self._api_key}
         self.process = Process(command, self.log, environment)
         if healthy:
             wait_for(lambda: self.status() == 200, 30, f"the service is healthy, see {self.log}")

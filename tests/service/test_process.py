@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from sekha_service.store.migrate import migrations
 
-from tests.service.rig import API_KEY, REPO, Chroma, Database, Service, extras
+from tests.service.rig import API_KEY, Chroma, Database, Service, controller
 from tests.support import wait_for
 
 
@@ -57,30 +56,23 @@ def test_drains_then_exits_with_zero(tmp_path: Path, database: Database, chroma:
     it.stop()
 
 
-def _controller(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sekha_service.cli", *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": f"{REPO / 'app' / 'src'}:{extras()}", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ("", "server.api_key is not set"),
         ('[server]\napi_key = "short"', "server.api_key = (hidden): must have at least 32 characters"),
         ("[server]\nport = 0", "server.port = 0: must be between 1 and 65535"),
-        ('[database]\nurl = "mysql://x"', "database.url = 'mysql://x': must begin with postgresql:// or be sqlite://PATH"),
+        (
+            '[database]\nurl = "mysql://x"',
+            "database.url = 'mysql://x': must begin with postgresql:// or be sqlite://PATH",
+        ),
         ("[server", "is not valid TOML"),
     ],
 )
 def test_bad_configuration_is_exit_code_2(tmp_path: Path, settings: str, message: str) -> None:
     config = tmp_path / "config.toml"
     config.write_text(settings)
-    result = _controller("--config", str(config))
+    result = controller("--config", str(config))
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -89,11 +81,11 @@ def test_bad_configuration_is_exit_code_2(tmp_path: Path, settings: str, message
 def test_migrate_schema_and_taken_port(tmp_path: Path, database: Database, service: Service) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f'[database]\nurl = "{database.url}"\n')
-    newest = 1 if database.is_sqlite else 4
+    newest = migrations("sqlite" if database.is_sqlite else "postgres")[-1].version
     for _ in range(2):
-        result = _controller("migrate-schema", "--config", str(config), SEKHA_API_KEY=API_KEY)
+        result = controller("migrate-schema", "--config", str(config), SEKHA_API_KEY=API_KEY)
         assert result.returncode == 0
         assert f"schema version {newest}" in result.stdout
-    taken = _controller("--config", str(config), "--port", str(service.port), SEKHA_API_KEY=API_KEY)
+    taken = controller("--config", str(config), "--port", str(service.port), SEKHA_API_KEY=API_KEY)
     assert taken.returncode == 1
     assert "cannot listen on 127.0.0.1" in taken.stdout
