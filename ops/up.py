@@ -83,15 +83,30 @@ def up(stack: str) -> None:
 
     before = engine.outputs().get("stages")
     started = time.time()
+    replace = replacement(engine)
     if stack == LOCAL:
-        engine.up("--yes", "--skip-preview")
+        engine.up("--yes", "--skip-preview", *replace)
     else:
-        engine.up(*(["--yes"] if YES else []), interactive=not YES)
+        engine.up(*(["--yes"] if YES else []), *replace, interactive=not YES)
     total = round(time.time() - started, 1)
     outputs = engine.outputs()
     if outputs.get("stages") == before:
         outputs["stages"] = {}  # of an earlier run: this one rolled nothing out
     report(stack, stages, outputs, total)
+
+
+def replacement(engine: Engine) -> list[str]:
+    """With REPLACE=NAME, the engine's arguments that replace the server of that name (its volume and address stay)."""
+    name = os.environ.get("REPLACE")
+    if not name:
+        return []
+    state = json.loads(engine.capture("stack", "export"))
+    resources = (state.get("deployment") or {}).get("resources") or []
+    servers = {urn.rsplit("::", 1)[-1]: urn for urn in (row["urn"] for row in resources) if "/server:Server::" in urn}
+    if name not in servers:
+        known = ", ".join(sorted(servers)) or "none"
+        raise OperatorError(f"REPLACE={name}: the stack has no server of that name; it has: {known}")
+    return ["--replace", servers[name]]
 
 
 def report(stack: str, stages: Stages, outputs: dict[str, Any], pulumi_up: float) -> None:
