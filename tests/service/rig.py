@@ -220,7 +220,7 @@ class Service:
     def __init__(
         self, folder: Path, database_url: str, chroma_port: int, settings: str = "", api_key: str = API_KEY
     ) -> None:
-        self._api_key = api_key
+        self._api_key, self.source = api_key, REPO / "app" / "src"
         self.folder, self.port, self._database_url = folder, free_port(), database_url
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "config.toml"
@@ -237,7 +237,7 @@ class Service:
     def start(self, *, healthy: bool = True) -> None:
         """Start; with `healthy`, returns when /health answers 200."""
         command = [sys.executable, "-m", "sekha_service.cli", "--config", str(self.config), "--port", str(self.port)]
-        environment = {"PYTHONPATH": f"{REPO / 'app' / 'src'}:{extras()}", "SEKHA_API_KEY": self._api_key}
+        environment = {"PYTHONPATH": f"{self.source}:{extras()}", "SEKHA_API_KEY": self._api_key}
         self.process = Process(command, self.log, environment)
         if healthy:
             wait_for(lambda: self.status() == 200, 30, f"the service is healthy, see {self.log}")

@@ -44,16 +44,21 @@ def migrations(folder: str = "postgres") -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
-def newest_understood(known: list[Migration], current: int, needs: int | None) -> None:
-    """Raise SchemaError unless a release knowing the migrations `known` runs on version `current` with its `needs`."""
-    newest = known[-1].version if known else 0
-    if (needs or 0) > newest:
+def missing(known: list[Migration], applied: dict[int, int]) -> list[Migration]:
+    """The migrations still to apply, by version. `applied`: version -> its `needs`.
+
+    Raises SchemaError when a release that knows the migrations `known` can't run on what was applied.
+    """
+    newest, current = max((m.version for m in known), default=0), max(applied, default=0)
+    needs = max(applied.values(), default=0)
+    if needs > newest:
         raise SchemaError(
             f"the database has schema version {current}, which needs a release that knows version {needs}; "
             f"this one knows {newest}: install the newer release, or restore a backup made before it"
         )
     if current > newest:
         _log.warning("the database's schema (version %d) is newer than this release's (%d)", current, newest)
+    return [migration for migration in known if migration.version not in applied]
 
 
 def connect_patiently(url: str, wait_seconds: float) -> psycopg.Connection[tuple[object, ...]]:
@@ -86,13 +91,11 @@ def migrate(url: str, wait_seconds: float = 60.0, folder: str = "postgres") -> i
             "(version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
         connection.execute("ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS needs integer NOT NULL DEFAULT 0")
-        row = connection.execute("SELECT coalesce(max(version), 0), max(needs) FROM schema_version").fetchone()
-        current, needs = (int(str(value or 0)) for value in row) if row else (0, 0)
-        known = migrations(folder)
-        newest_understood(known, current, needs)
-        for migration in known:
-            if migration.version <= current:
-                continue
+        applied = {
+            int(str(row[0])): int(str(row[1]))
+            for row in connection.execute("SELECT version, needs FROM schema_version")
+        }
+        for migration in missing(migrations(folder), applied):
             with connection.transaction():
                 connection.execute(migration.sql.encode())
                 connection.execute(
@@ -100,5 +103,5 @@ def migrate(url: str, wait_seconds: float = 60.0, folder: str = "postgres") -> i
                     (migration.version, migration.name, migration.needs),
                 )
             _log.info("schema migrated to version %d (%s)", migration.version, migration.name)
-            current = migration.version
-        return current
+            applied[migration.version] = migration.needs
+        return max(applied, default=0)

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from .migrate import SchemaError, migrations, newest_understood
+from .migrate import migrations, missing
 from .sqlite_file import connect, prepare
 
 _log = logging.getLogger("sekha.migrate")
@@ -36,12 +36,8 @@ def _apply(connection: sqlite3.Connection, folder: str) -> int:
         "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
         "needs INTEGER NOT NULL DEFAULT 0, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)"
     )
-    current, needs = connection.execute("SELECT coalesce(max(version), 0), max(needs) FROM schema_version").fetchone()
-    known = migrations(folder)
-    newest_understood(known, current, needs)
-    for migration in known:
-        if migration.version <= current:
-            continue
+    applied: dict[int, int] = dict(connection.execute("SELECT version, needs FROM schema_version").fetchall())
+    for migration in missing(migrations(folder), applied):
         for statement in statements(migration.sql):
             connection.execute(statement)
         connection.execute(
@@ -49,8 +45,8 @@ def _apply(connection: sqlite3.Connection, folder: str) -> int:
             [migration.version, migration.name, migration.needs],
         )
         _log.info("schema migrated to version %d (%s)", migration.version, migration.name)
-        current = migration.version
-    return int(current)
+        applied[migration.version] = migration.needs
+    return max(applied, default=0)
 
 
 def statements(script: str) -> list[str]:
@@ -63,6 +59,3 @@ def statements(script: str) -> list[str]:
             found.append(text)
             text = ""
     return found
-
-
-__all__ = ["SchemaError", "migrate", "statements"]

@@ -105,12 +105,13 @@ class Threads:
                     connection = connect(self.path)
                     self._connections.append(connection)
                 _together(connection, jobs)
-            except sqlite3.Error as error:
-                if not _is_busy(error):
+            except Exception as error:  # whatever it is, those who wait must learn it, and the thread lives on
+                broken = isinstance(error, sqlite3.Error)
+                if not (broken and _is_busy(error)):
                     _log.error("writing to %s failed: %s", self.path, error)
                 for _, future in jobs:
                     if not future.done():
-                        future.set_exception(_unavailable(error))
+                        future.set_exception(_unavailable(error) if broken else error)
 
 
 def _together(connection: sqlite3.Connection, jobs: list[tuple[Work[Any], Future[Any]]]) -> None:
@@ -151,11 +152,11 @@ def _begin(connection: sqlite3.Connection) -> None:
                 raise
 
 
-def _is_busy(error: sqlite3.Error) -> bool:
+def _is_busy(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _unavailable(error: sqlite3.Error) -> UnavailableError:
+def _unavailable(error: Exception) -> UnavailableError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_INTERRUPT or _is_busy(error):
         return UnavailableError("The database took too long, try again")
