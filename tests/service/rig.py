@@ -225,6 +225,8 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "config.toml"
         collection = "c" + hashlib.sha256(database_url.encode()).hexdigest()[:20]
+        if "[llm]" not in settings:
+            settings += '[llm]\nprovider = "builtin"\n'
         self.config.write_text(
             f'[database]\nurl = "{database_url}"\n[chroma]\nhost = "127.0.0.1"\nport = {chroma_port}\n'
             f'collection_name = "{collection}"\n{settings}'

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config_keys import SCHEMA, Key
+from .config_keys import DIMENSIONS, EMBEDDING_MODELS, SCHEMA, Key
 
 
 class ConfigError(Exception):
@@ -108,6 +108,13 @@ class Config:
         return bool(self.api_keys or self["server", "api_key_hashes"])
 
     @property
+    def embedding_model(self) -> tuple[str, int]:
+        """The remote embedding model and its dimension (0 = not known)."""
+        provider = self["embedding", "provider"]
+        model: str = self["embedding", "model"] or self["llm", "embedding_model"] or EMBEDDING_MODELS.get(provider, "")
+        return model, self["embedding", "dimension"] or DIMENSIONS.get(model.removesuffix(":latest"), 0)
+
+    @property
     def chroma_url(self) -> str:
         """Base URL of Chroma's HTTP API, without a trailing slash."""
         url: str = self["chroma", "url"] or f"http://{self['chroma', 'host']}:{self['chroma', 'port']}"
@@ -128,6 +135,9 @@ def build(values: Mapping[tuple[str, str], Any]) -> Config:
         {(s, k): convert(f"{s}.{k}", SCHEMA[s][k], value) for (s, k), value in values.items()},
     )
     config = Config(merged)
+    model, dimension = config.embedding_model
+    if config["embedding", "provider"] != "builtin" and not dimension:
+        raise ConfigError(f"embedding.dimension is not set: write how many numbers a vector of {model} has")
     if not config["database", "url"] and not config["database", "path"].strip():
         raise ConfigError("database.path is empty: write the path of a file, or set database.url")
     if config["chroma", "mode"] == "embedded" and not config.database_url.startswith("sqlite://"):

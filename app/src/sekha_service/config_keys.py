@@ -68,6 +68,16 @@ def http_url(value: str) -> str | None:
     return None if not value or (parts.scheme in ("http", "https") and parts.netloc) else "must be an http(s):// URL"
 
 
+# What each provider embeds with unless told otherwise, and how long the vectors of common models are.
+EMBEDDING_MODELS = {
+    "ollama": "nomic-embed-text:latest",
+    "bridge": "nomic-embed-text:latest",
+    "openai": "text-embedding-3-small",
+}
+DIMENSIONS = {
+    "nomic-embed-text": 768, "mxbai-embed-large": 1024, "all-minilm": 384, "bge-m3": 1024,
+    "text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536,
+}  # fmt: skip
 PROVIDERS = ("ollama", "openai", "bridge", "builtin")
 SCHEMA: dict[str, dict[str, Key]] = {
     "server": {
@@ -109,6 +119,7 @@ SCHEMA: dict[str, dict[str, Key]] = {
     "embedding": {
         "provider": Key(str, "builtin", one_of(*PROVIDERS)),
         "model": Key(str, ""),
+        "dimension": Key(int, 0, between(0, 16_000)),
         "base_url": Key(str, "", http_url),
         "api_key": Key(str, ""),
     },

@@ -6,6 +6,8 @@ Every process runs one; only the one holding the outbox's lock works, the others
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
+from uuid import UUID
 
 import psycopg
 
@@ -31,6 +33,7 @@ class Feeder:
         self._wake = asyncio.Event()
         self._adopted = -_ADOPT_SECONDS  # when the collection was last seen to be the one that is fed
         self._index_away: str | None = None
+        self._embedder_away = False
 
     def wake(self) -> None:
         """There is something new in the outbox."""
@@ -63,7 +66,7 @@ class Feeder:
 
     async def _rest(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), 2.0 if self._index_away else _POLL_SECONDS)
+            await asyncio.wait_for(self._wake.wait(), 2.0 if self._index_away or self._embedder_away else _POLL_SECONDS)
         except TimeoutError:
             return
         finally:
@@ -73,12 +76,23 @@ class Feeder:
         """Embed a batch, feed a batch; True when there may be more to do at once."""
         model = self._embedder.model
         texts = await self._outbox.unembedded(model, _EMBED_BATCH)
-        if texts:
-            vectors = await self._embedder.documents([content for _, content in texts])
-            rows = [(i, vector.astype("<f4").tobytes()) for (i, _), vector in zip(texts, vectors, strict=True)]
-            await self._outbox.save_vectors(model, rows)
+        embedded = bool(texts) and await self._embed(model, texts)
         fed = await self._feed(model)
-        return bool(texts) or fed
+        return embedded or fed
+
+    async def _embed(self, model: str, texts: Sequence[tuple[UUID, str]]) -> bool:
+        """Store the vectors of these messages; False while the embedder is away: they wait for it."""
+        try:
+            vectors = await self._embedder.documents([content for _, content in texts])
+        except ProviderAwayError as error:
+            if not self._embedder_away:
+                _log.warning("the embedder is away, the outbox waits: %s", error)
+            self._embedder_away = True
+            return False
+        rows = [(i, vector.astype("<f4").tobytes()) for (i, _), vector in zip(texts, vectors, strict=True)]
+        await self._outbox.save_vectors(model, rows)
+        self._embedder_away = False
+        return True
 
     async def _feed(self, model: str) -> bool:
         try:

@@ -43,7 +43,7 @@ async def suggest(llm: Llm, texts: Sequence[str], known: Sequence[str]) -> list[
     except (ProviderAwayError, TimeoutError) as error:
         if llm.model != "builtin":
             _log.warning("labels by keywords: %s", error or "the model took too long")
-    return from_words(texts, known)
+    return await asyncio.to_thread(from_words, texts, known)
 
 
 def _prompt(text: str, known: Sequence[str]) -> list[dict[str, str]]:

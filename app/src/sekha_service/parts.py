@@ -5,14 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from .config import Config
-from .embed.batching import BuiltinEmbedder
+from .embed.choose import make_embedder
 from .feeder import Feeder
 from .http.services import Services
 from .index import Index
 from .index.chroma import ChromaIndex
 from .index.embedded import EmbeddedIndex
 from .keys import KeyRefresher, KeyRing
-from .llm.builtin import BuiltinLlm
+from .llm.choose import make_llm
 from .recall import Recall
 from .search import Search
 from .store import Outbox, Store
@@ -26,7 +26,7 @@ from .store.sqlite_outbox import SqliteOutbox
 def make(config: Config) -> Services:
     """The service's parts, not yet open. Of each worker's share of the connections, two are for outbox and health."""
     store, outbox = _database(config)
-    embedder = BuiltinEmbedder()
+    embedder = make_embedder(config)
     index: Index
     if config["chroma", "mode"] == "embedded" and isinstance(store, SqliteStore):
         index = EmbeddedIndex(store, embedder.model, embedder.dimension)
@@ -39,7 +39,7 @@ def make(config: Config) -> Services:
         keys=KeyRing(config.api_keys, config["server", "api_key_hashes"]),
         index=index,
         embedder=embedder,
-        llm=BuiltinLlm(embedder),
+        llm=make_llm(config, embedder),
         search=search,
         recall=Recall(store, search, embedder),
         feeder=Feeder(outbox, embedder, index),
@@ -70,4 +70,5 @@ async def closing(parts: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await parts.index.close()
         await parts.embedder.close()
+        await parts.llm.close()
         await parts.store.close()

@@ -68,7 +68,7 @@ async def condense(llm: Llm, texts: Sequence[str], level: str) -> tuple[str, str
     except (ProviderAwayError, TimeoutError) as error:
         if llm.model != BUILTIN:
             _log.warning("summary by sentences: %s", error or "the model took too long")
-    return words.summary(texts, LEVELS[level].words) or NOTHING, BUILTIN
+    return await asyncio.to_thread(words.summary, texts, LEVELS[level].words) or NOTHING, BUILTIN
 
 
 async def _sources(store: Store, conversation_id: UUID, level: str, now: datetime) -> list[str] | None:

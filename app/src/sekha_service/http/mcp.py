@@ -91,17 +91,6 @@ async def _export(it: Services, body: Fields) -> Json:
     with_metadata = fields.boolean(body.get("include_metadata"), "include_metadata") is not False
     conversation, messages = await _found(it, body)
     facts = wire.conversation(conversation)
-    names = [
-        "id",
-        "label",
-        "folder",
-        "status",
-        "importance_score",
-        "word_count",
-        "session_count",
-        "created_at",
-        "updated_at",
-    ]
     rows = [wire.message(message) for message in messages]
     if not with_metadata:
         rows = [{key: value for key, value in row.items() if key != "metadata"} for row in rows]
