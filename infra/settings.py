@@ -144,7 +144,11 @@ def parse(
         read.note(f"{PROJECT}:regions", "[]", f"name at least one of: {', '.join(offer.network_zones)}")
     token = config.get("hcloud:token") or environ.get("HCLOUD_TOKEN", "")
     if not token:
-        read.note("hcloud:token", "missing", f"set HCLOUD_TOKEN, or run: make init STACK={stack}")
+        read.note(
+            "hcloud:token",
+            "missing",
+            f"set HCLOUD_TOKEN, or run: pulumi config set --secret hcloud:token --stack {stack}",
+        )
     else:
         read.checked("hcloud:token", f"(secret of {len(token)} characters)", token, checks.hcloud_token, "")
     if token and encrypted is not None and config.get("hcloud:token") and "hcloud:token" not in encrypted:
