@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,9 +18,6 @@ from sekha_service.store.fulltext import any_of, parse
 from sekha_service.store.postgres_search import folder_condition, message_condition
 from sekha_service.store.sqlite_search import match_expression
 from sekha_service.store.tsquery import expression
-
-FTS5 = sqlite3.connect(":memory:")
-FTS5.execute("CREATE VIRTUAL TABLE t USING fts5 (content, tokenize = 'porter unicode61 remove_diacritics 0')")
 
 
 @pytest.mark.parametrize(
@@ -148,11 +147,18 @@ def test_tsquery_has_a_placeholder_for_each_value(query: str) -> None:
         assert bool(text) == bool(values) == bool(match_expression(alternatives))
 
 
-@given(st.text(), st.booleans())
-def test_fts5_never_refuses_an_expression(query: str, anything: bool) -> None:
+@pytest.fixture(scope="module")
+def fts5() -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE VIRTUAL TABLE t USING fts5 (content, tokenize = 'porter unicode61 remove_diacritics 0')")
+        yield db
+
+
+@given(query=st.text(), anything=st.booleans())
+def test_fts5_never_refuses_an_expression(fts5: sqlite3.Connection, query: str, anything: bool) -> None:
     match = match_expression(any_of(query) if anything else parse(query))
     if match:
-        FTS5.execute("SELECT count(*) FROM t WHERE t MATCH ?", [match])
+        fts5.execute("SELECT count(*) FROM t WHERE t MATCH ?", [match])
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))  # fmt: skip  # noqa: E501
