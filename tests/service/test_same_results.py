@@ -23,8 +23,8 @@ WORDS = re.findall(
     "cat cats running runner runs database databases Postgres generalization relational hopping hoped the of and not "
     "no-one state-of-the-art don't e-mail user@example.org https://example.org/a_b?c=d /usr/lib/x86_64 3.14 -7 1e5 "
     "v2.0 snake_case CamelCase naïve café CAFÉ über straße 漢字 привет C++ C# <tag> &amp; a.b.c 10% $5 #hash "
-    "2026-01-25 10:30 (brackets) [x] {y} \"quoted\" 'single' `code` sky skies dying flies agreed plastered conditional ion ss "
-    "AND OR NOT to be or",
+    "2026-01-25 10:30 (brackets) [x] {y} \"quoted\" 'single' `code` sky skies dying flies agreed plastered "
+    "conditional ion ss AND OR NOT to be or",
 )
 QUERIES = [
     "cat", "cats running", '"cat running"', "data*", "run* OR hop*", "cat NOT database", "NOT cat", "the", '"of and"',
