@@ -103,7 +103,7 @@ def test_readable_file_with_only_hashes_is_fine(tmp_path: Path) -> None:
         ({("server", "drain_seconds"): float("nan")}, "must be a number"),
         ({("logging", "level"): "loud"}, "must be one of trace, debug, info, warn, error"),
         ({("rate_limiting", "enabled"): "perhaps"}, "must be true or false"),
-        ({("embedding", "provider"): "magic"}, "must be one of builtin"),
+        ({("embedding", "provider"): "magic"}, "must be one of ollama, openai, bridge, builtin"),
         ({("chroma", "url"): "chroma:8000"}, "must be an http(s):// URL"),
         ({("database", "url"): "mysql://x"}, "must begin with postgresql:// or be sqlite://PATH"),
         ({("database", "url"): "sqlite://"}, "must begin with postgresql:// or be sqlite://PATH"),
