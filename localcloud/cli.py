@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shlex
@@ -19,7 +20,7 @@ from localcloud.image import build
 from localcloud.machines import cleanup, guest, hostpkgs, process, services
 from localcloud.machines.paths import OWNER_FILE, Paths, paths_from_env
 from localcloud.machines.real import RealBackend
-from localcloud.machines.sh import read_json
+from localcloud.machines.sh import read_json, write
 from localcloud.store import Store
 
 API_LIMIT = 90.0  # s for the API to answer, machines that start again included
@@ -67,6 +68,13 @@ def api_answers(paths: Paths, token: str) -> bool:
         return False
 
 
+def code() -> str:
+    """Hash of the local cloud's own files: a daemon of other code is replaced by `up`."""
+    folder = Path(__file__).parent
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml") and path.is_file())
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+
+
 def check_host(paths: Paths) -> None:
     """Raise RefusedError with every problem preflight finds."""
     found = preflight.problems(preflight.gather(paths, daemon.port()))
@@ -77,9 +85,11 @@ def check_host(paths: Paths) -> None:
 def up(paths: Paths) -> int:
     """Start the local cloud (or find it running); prints the seconds of each stage."""
     if process.load(paths.run / "daemon.pid") and api_answers(paths, project_token(paths)):
-        say(f"already up at http://127.0.0.1:{api_port(paths)}/v1")
-        return 0
-    process.stop(paths.run / "daemon.pid")  # one that doesn't answer
+        if (paths.run / "code").exists() and (paths.run / "code").read_text() == code():
+            say(f"already up at http://127.0.0.1:{api_port(paths)}/v1")
+            return 0
+        say("the daemon runs other code than this: starting it anew; machines go on running")
+    process.stop(paths.run / "daemon.pid")  # one that doesn't answer, or an older one
     check_host(paths)
     if hostpkgs.missing():
         hostpkgs.ensure(say)
@@ -101,6 +111,7 @@ def up(paths: Paths) -> int:
     token = project_token(paths)
     log = paths.run / "daemon.log"
     command = services.python_module("localcloud.daemon", versitygw, str(image))
+    write(paths.run / "code", code())
     running = process.spawn(command, paths.run / "daemon.pid", log, _daemon_env())
     while not api_answers(paths, token):
         if not running.alive() or time.monotonic() - began > API_LIMIT:

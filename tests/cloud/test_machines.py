@@ -148,6 +148,19 @@ def test_a_volume_outlives_its_server(local_cloud: LocalCloud, project: Client) 
     other.delete().wait_until_finished(120)
 
 
+def test_a_private_network_from_the_start_does_not_hide_the_public_one(
+    local_cloud: LocalCloud, project: Client
+) -> None:
+    """cloud-init asks for a lease on the interface that has a carrier first; it must be the public one."""
+    subnet = NetworkSubnet(ip_range="10.8.1.0/24", type="cloud", network_zone="eu-central")
+    network = project.networks.create("early", "10.8.0.0/16", subnets=[subnet])
+    server = local_cloud.boot(project, "early", networks=[network])
+    assert "10.8.1" in local_cloud.inside(id_of(server), "ip -4 addr show enp7s0")
+    assert "done by user-data" in local_cloud.inside(id_of(server), "cat /root/proof")
+    server.delete().wait_until_finished(60)
+    network.delete()
+
+
 def test_private_networks_are_routed_through_their_gateway(local_cloud: LocalCloud, project: Client) -> None:
     subnet = NetworkSubnet(ip_range="10.7.1.0/24", type="cloud", network_zone="eu-central")
     network = project.networks.create("net", "10.7.0.0/16", subnets=[subnet])

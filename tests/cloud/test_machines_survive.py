@@ -29,6 +29,20 @@ def test_machines_outlive_a_killed_daemon(local_cloud: LocalCloud, project: Clie
     assert local_cloud.inside(id_of(server), "stat -c %Y /proc/1") == boot, "taken over, not started again"
 
 
+def test_a_daemon_of_other_code_is_replaced_under_running_machines(local_cloud: LocalCloud, project: Client) -> None:
+    server = local_cloud.boot(project, "upgraded")
+    boot = local_cloud.inside(id_of(server), "stat -c %Y /proc/1")
+    before = process.load(local_cloud.paths.run / "daemon.pid")
+    assert "already up" in local_cloud.cli("up").stderr
+    (local_cloud.paths.run / "code").write_text("of an older release")
+    local_cloud.up()
+    after = process.load(local_cloud.paths.run / "daemon.pid")
+    assert before is not None
+    assert after is not None
+    assert before.pid != after.pid
+    assert local_cloud.inside(id_of(server), "stat -c %Y /proc/1") == boot
+
+
 def test_down_leaves_nothing_and_up_starts_the_servers_again(local_cloud: LocalCloud, project: Client) -> None:
     server = local_cloud.boot(project, "again")
     off = local_cloud.boot(project, "stays-off")
