@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
+from sekha_service.context import value
 from sekha_service.fusion import fuse
+from sekha_service.model import Hit, Message, MessageFilter
+from sekha_service.recall import lets_through
 
 from tests.service.database import days_ago
 from tests.service.rig import Service
@@ -156,6 +161,20 @@ def test_proxy_budget_and_client_default(service: Service, made: dict[str, str])
     assert isinstance(response.json(), list)
 
 
+@pytest.mark.parametrize(
+    ("importance", "days", "label", "expected"),
+    [
+        (5, 0, "x", 2.5 + 0.3), (10, 7, "x", 5 + 0.15), (0, 6.9, "x", 0.3 * 2 ** (-6 / 7)), (5, 400, "x", 2.5 + 0.03),
+        (5, 0, "wanted", 2.5 + 0.3 + 1), (5, -3, "x", 2.5 + 0.3),
+    ],
+)  # fmt: skip
+def test_value(importance: float, days: float, label: str, expected: float) -> None:
+    nobody, now = UUID(int=0), datetime.now(UTC)
+    message = Message(nobody, nobody, "user", "x", now - timedelta(days=days), None, None)
+    hit = Hit(message, label, "/", "active", importance, 0.0)
+    assert value(hit, frozenset(("wanted",)), now) == pytest.approx(expected)
+
+
 def test_fusion() -> None:
     fused = fuse([["a", "b", "c"], ["b", "d"]])
     assert [item for item, _ in fused] == ["b", "a", "d", "c"]
@@ -163,3 +182,32 @@ def test_fusion() -> None:
     assert fuse([["x"], ["x"]]) == [("x", 1.0)]
     assert fuse([["a"], ["b"]], [1.0, 2.0])[0][0] == "b"
     assert fuse([[], []]) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "excluded", "kept"),
+    [
+        ("/a", (), True), ("/a", ("/a",), False), ("/a/b", ("/a/",), False), ("/ab", ("/a",), True),
+        ("/a/", ("/a",), False), ("/a", ("/b", "/a"), False), ("work", ("/",), False), ("/A", ("/a",), True),
+    ],
+)  # fmt: skip
+def test_exclusion_after_the_search(folder: str, excluded: tuple[str, ...], kept: bool) -> None:
+    nobody = UUID(int=0)
+    message = Message(nobody, nobody, "user", "x", datetime.now(UTC), None, None)
+    for status in ("active", "archived"):
+        hit = Hit(message, "label", folder, status, 5.0, 0.5)
+        assert lets_through(MessageFilter(excluded_folders=excluded), hit) == kept
+        where = MessageFilter(archived=False, excluded_folders=excluded)
+        assert lets_through(where, hit) == (kept and status == "active")
+
+
+def test_context_when_most_of_the_nearest_are_excluded(service: Service) -> None:
+    """More than a page of archived matches must not hide the others."""
+    crowd = [f"Volcano report {i}" for i in range(320)]
+    crowded = service.create("crowd", *crowd, folder="/crowd")["id"]
+    service.client.put(f"/api/v1/conversations/{crowded}/archive")
+    lone = service.create("lone", "A volcano, far less a report", folder="/lone")["id"]
+    service.wait_until_indexed()
+    rows = _assemble(service, query="Volcano report", excluded_folders=[])
+    assert lone in [row["conversation_id"] for row in rows]
+    assert crowded not in [row["conversation_id"] for row in rows]

@@ -56,10 +56,21 @@ class Recall:
 
     async def _by_meaning(self, text: str, where: MessageFilter, limit: int) -> Sequence[Hit]:
         try:
+            if not where.empty and replace(where, archived=None, excluded_folders=()).empty:
+                return await self._nearly_everything(text, where, limit)
             return await self._search.semantic(text, where, limit)
         except ProviderAwayError as error:
             _log.warning("recall by words alone: %s", error)
             return []
+
+    async def _nearly_everything(self, text: str, where: MessageFilter, limit: int) -> Sequence[Hit]:
+        """A filter that lets most messages through is cheaper applied afterwards, to some more than are wanted."""
+        ask = limit + limit // 2
+        hits = await self._search.semantic(text, MessageFilter(), ask)
+        kept = [hit for hit in hits if lets_through(where, hit)]
+        if len(kept) >= limit or len(hits) < ask:
+            return kept
+        return await self._search.semantic(text, where, limit)
 
     async def _similarity(self, text: str, ids: Sequence[UUID]) -> dict[UUID, float]:
         """Cosine similarity (0..1) of messages that only their words brought in, from the stored vectors."""
@@ -70,3 +81,11 @@ class Recall:
         return {
             i: min(1.0, max(0.0, float(np.frombuffer(vector, dtype="<f4") @ query))) for i, vector in stored.items()
         }
+
+
+def lets_through(where: MessageFilter, hit: Hit) -> bool:
+    """Whether a hit passes the filter's `archived` and `excluded_folders`."""
+    if where.archived is not None and (hit.status == "archived") != where.archived:
+        return False
+    bases = [folder.rstrip("/") for folder in where.excluded_folders]
+    return not any(not base or f"{hit.folder}/".startswith(f"{base}/") for base in bases)
