@@ -61,13 +61,19 @@ def test_search(service: Service, stored: str, tool: str) -> None:
 
 
 def test_search_is_fused(service: Service, stored: str) -> None:
-    """A code word means nothing to the model; found by its letters, it comes first, with its true similarity."""
-    data = _call(service, "memory_search", query="what was XJ-9")
-    rows = data["results"]
-    assert rows[0]["content"] == "The code word is XJ-9"
+    """A code word means nothing to the model: found by its letters it comes first, with its true similarity."""
+    near = ("The package is in transit to Berlin", "Your shipment has reached the depot", "The courier brings the box")
+    far = "On Sunday we painted the fence, watched a film about whales, wrote ZQ4417 on a note and went swimming"
+    _store(service, "parcels", *near, far)
+    service.wait_until_indexed()
+    question = "Where is parcel ZQ4417 now?"
+    by_meaning = service.query(question, limit=100)
+    assert "ZQ4417" not in by_meaning[0]["content"]
+    rows = _call(service, "memory_search", query=question, limit=100)["results"]
+    assert "ZQ4417" in rows[0]["content"]
     assert [row["relevance"] for row in rows] == sorted((row["relevance"] for row in rows), reverse=True)
-    assert all(0 <= row["similarity"] <= 1 for row in rows)
-    assert len({row["message_id"] for row in rows}) == len(rows)
+    true = {row["message_id"]: row["score"] for row in by_meaning}
+    assert {row["message_id"]: row["similarity"] for row in rows} == pytest.approx(true, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -147,16 +153,13 @@ def test_export(service: Service, stored: str, form: str | None) -> None:
     keys = "id label folder status importance_score word_count session_count created_at updated_at"
     assert data["conversation"] == {key: whole[key] for key in keys.split()}
     assert data["messages"] == whole["messages"]
+    bare = _call(service, "memory_export", conversation_id=stored, include_metadata=False)
+    assert all("metadata" not in message for message in bare["messages"])
     if form == "markdown":
         assert "## whales" in data["content"]
         assert "Whales sing under water" in data["content"]
     else:
         assert json.loads(data["content"]) == whole
-
-
-def test_export_without_metadata(service: Service, stored: str) -> None:
-    data = _call(service, "memory_export", conversation_id=stored, include_metadata=False)
-    assert all("metadata" not in message for message in data["messages"])
 
 
 def test_stats(service: Service, stored: str) -> None:

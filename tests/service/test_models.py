@@ -13,6 +13,7 @@ import pytest
 from tests.service.database import execute
 from tests.service.providers import DIMENSION, Provider
 from tests.service.rig import Chroma, Service
+from tests.support import wait_for
 
 PROVIDERS = ("ollama", "openai", "bridge")
 CHAT_PATH = "/v1/chat/completions"
@@ -135,6 +136,10 @@ def test_away_embedder_waits_and_never_changes(modelled: Service, provider: Prov
     hit = modelled.query("quokkas")[0]
     assert hit["conversation_id"] == it, "by words meanwhile"
     assert modelled.client.post("/embed", json={"text": "unheard"}).status_code == 503
+    wait_for(
+        lambda: "the embedder is away" in modelled.log.read_text(), 20, "the feeder notes it, without a stack trace"
+    )
+    assert "Traceback" not in modelled.log.read_text()
     provider.broken = False
     modelled.wait_until_indexed()
     found = modelled.client.get(f"/api/v1/conversations/{it}").json()["messages"][0]
