@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,9 +38,13 @@ class Recorder(pulumi.runtime.Mocks):
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     made = Recorder()
+    loop = asyncio.new_event_loop()  # whatever a test before this one did to the thread's own
+    asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(made)
     yield made
     pulumi.runtime.settings.reset_options()
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def _build(known: dict[str, int] | None = None, **changes: object) -> tuple[plan.Plan, Any]:
