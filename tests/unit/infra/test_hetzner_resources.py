@@ -35,16 +35,19 @@ class Recorder(pulumi.runtime.Mocks):
         return {}, None
 
 
+# The event loop that the SDK expects the thread to have, whatever a test before these did to it. It is never closed: the
+# SDK leaves tasks on it, which would be destroyed while pending.
+LOOP = asyncio.new_event_loop()
+
+
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     made = Recorder()
-    loop = asyncio.new_event_loop()  # whatever a test before this one did to the thread's own
-    asyncio.set_event_loop(loop)
+    asyncio.set_event_loop(LOOP)
     pulumi.runtime.set_mocks(made)
     yield made
     pulumi.runtime.settings.reset_options()
     asyncio.set_event_loop(None)
-    loop.close()
 
 
 def _build(known: dict[str, int] | None = None, **changes: object) -> tuple[plan.Plan, Any]:
