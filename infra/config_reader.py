@@ -26,6 +26,10 @@ class Problem:
         return f"{self.key} = {self.value}: {self.remedy}"
 
 
+OBJECT_STORE_KEYS = ("bucketAccessKey", "bucketSecretKey", "nodeAccessKey", "nodeSecretKey")
+"""Made at the object store, by hand: Hetzner's API can't create them."""
+
+
 class SettingsError(Exception):
     """The config can't be used. `problems` holds everything that is wrong with it."""
 
@@ -83,7 +87,9 @@ class Reader:
         name = f"{PROJECT}:{key}"
         value = self.config.get(name, "")
         if not value:
-            self.note(name, "missing", f"run: make init STACK={self.stack}")
+            by_hand = f"pulumi config set --secret {key} --stack {self.stack} (a key of the object store)"
+            generated = f"make init STACK={self.stack}"
+            self.note(name, "missing", f"run: {by_hand if key in OBJECT_STORE_KEYS else generated}")
             return ""
         shown = f"(secret of {len(value)} characters)"
         if encrypted is not None and name not in encrypted:

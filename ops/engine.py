@@ -94,6 +94,14 @@ class Engine:
             )
         write_private(path, secrets.token_urlsafe(32))
 
+    def require_config(self) -> None:
+        """Raise OperatorError where the stack's config file is missing."""
+        if not self.config_path.exists():
+            raise OperatorError(
+                f"stack {self.stack!r} has no {self.config_path.name}: copy Pulumi.prod.yaml to it, edit the lines marked "
+                f'"yours", then run: make init STACK={self.stack}'
+            )
+
     def config(self) -> dict[str, Any]:
         """The stack's config file as written (secrets still encrypted), {} where there is none."""
         if not self.config_path.exists():

@@ -19,8 +19,7 @@ def init(stack: str) -> None:
     if stack == LOCAL:
         raise OperatorError("`make up` generates the secrets of `local` itself; init is for the other stacks.")
     engine = Engine(stack)
-    if not engine.config_path.exists():
-        raise OperatorError(f"{engine.config_path.name} is missing: copy Pulumi.prod.yaml to it and edit the values.")
+    engine.require_config()
     engine.select()
     present = engine.secrets()
     missing = stack_secrets.missing(present)

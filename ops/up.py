@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def wheelhouse() -> Path:
 
 def prepared(engine: Engine) -> Engine:
     """An engine with what every program run needs: passphrase, wheels, and for `local` the running cloud's config."""
+    if engine.stack != LOCAL:
+        engine.require_config()
     engine.extra_env["SEKHA_WHEELHOUSE"] = str(wheelhouse())
     if engine.stack == LOCAL:
         local.configure(engine, local.cloud_env())
@@ -71,6 +74,10 @@ def up(stack: str) -> None:
         if os.geteuid() != 0:
             raise OperatorError("`make up` boots machines on this one and needs root: run it as root.")
         stages.seconds |= local.start_cloud()
+    else:
+        engine.require_config()
+        if not YES and not sys.stdin.isatty():
+            raise OperatorError("nobody is there to answer the engine's question: set YES=1 to go on without it.")
     started = time.time()
     engine.extra_env["SEKHA_WHEELHOUSE"] = str(wheelhouse())
     stages.measure("wheels", started)

@@ -76,3 +76,8 @@ def test_the_config_copy_is_passed_to_the_engine(fresh_machine: Path) -> None:
     assert Engine("local", config_file=copy).command("up")[-2:] == ["--config-file", str(copy)]
     assert "--config-file" not in Engine("local", config_file=copy).command("stack", "output")
     assert "--config-file" not in Engine("prod").command("up")
+
+
+def test_a_stack_without_a_config_file_is_refused(fresh_machine: Path) -> None:
+    with pytest.raises(OperatorError, match=r"stack 'nosuch' has no Pulumi.nosuch.yaml: copy Pulumi.prod.yaml"):
+        Engine("nosuch").require_config()
