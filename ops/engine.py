@@ -98,8 +98,8 @@ class Engine:
         """Raise OperatorError where the stack's config file is missing."""
         if not self.config_path.exists():
             raise OperatorError(
-                f"stack {self.stack!r} has no {self.config_path.name}: copy Pulumi.prod.yaml to it, edit the lines marked "
-                f'"yours", then run: make init STACK={self.stack}'
+                f"stack {self.stack!r} has no {self.config_path.name}: copy Pulumi.prod.yaml to it, edit the lines "
+                f'marked "yours", then run: make init STACK={self.stack}'
             )
 
     def config(self) -> dict[str, Any]:
