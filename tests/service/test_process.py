@@ -18,7 +18,8 @@ from tests.support import wait_for
 def _workers(service: Service) -> list[int]:
     assert service.process
     pid = service.process._process.pid
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in children if Path(f"/proc/{child}/comm").read_text().strip() == "sekha-worker"]
 
 
 def test_workers_behave_as_one(tmp_path: Path, database: Database, chroma: Chroma) -> None:

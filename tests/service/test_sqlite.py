@@ -52,7 +52,9 @@ def test_file(pair: Service, data: Database) -> None:
     assert data.path.stat().st_mode & 0o777 == 0o600
     assert data.path.parent.stat().st_mode & 0o777 == 0o700
     for suffix in ("-wal", "-shm", "-feeder"):
-        assert data.path.with_name(data.path.name + suffix).stat().st_mode & 0o077 == 0
+        file = data.path.with_name(data.path.name + suffix)
+        wait_for(file.exists, 10, f"{file} is made")
+        assert file.stat().st_mode & 0o077 == 0
     assert data.execute("PRAGMA journal_mode") == [("wal",)]
 
 

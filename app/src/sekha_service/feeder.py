@@ -1,6 +1,7 @@
 """The background worker that keeps the vector index in step with the store, through the outbox.
 
-Every process runs one; only the one holding the outbox's lock works, the others try again now and then.
+It has a process of its own. Of several controllers', only the one holding the outbox's lock works; the others try again
+now and then.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 
+from .bell import Bell
 from .embed import Embedder
 from .errors import ProviderAwayError, UnavailableError
 from .index import Index
@@ -26,18 +28,13 @@ _log = logging.getLogger("sekha.feeder")
 
 
 class Feeder:
-    """Runs until cancelled; `wake()` makes it look at the outbox at once."""
+    """Runs until cancelled; a ring of the bell makes it look at the outbox at once."""
 
-    def __init__(self, outbox: Outbox, embedder: Embedder, index: Index) -> None:
-        self._outbox, self._embedder, self._index = outbox, embedder, index
-        self._wake = asyncio.Event()
+    def __init__(self, outbox: Outbox, embedder: Embedder, index: Index, bell: Bell) -> None:
+        self._outbox, self._embedder, self._index, self._bell = outbox, embedder, index, bell
         self._adopted = -_ADOPT_SECONDS  # when the collection was last seen to be the one that is fed
         self._index_away: str | None = None
         self._embedder_away = False
-
-    def wake(self) -> None:
-        """There is something new in the outbox."""
-        self._wake.set()
 
     async def run(self) -> None:
         """Feed forever. Whatever fails is tried again: the outbox keeps what isn't done."""
@@ -65,12 +62,7 @@ class Feeder:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), 2.0 if self._index_away or self._embedder_away else _POLL_SECONDS)
-        except TimeoutError:
-            return
-        finally:
-            self._wake.clear()
+        await self._bell.wait(2.0 if self._index_away or self._embedder_away else _POLL_SECONDS)
 
     async def _step(self) -> bool:
         """Embed a batch, feed a batch; True when there may be more to do at once."""

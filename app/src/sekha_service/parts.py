@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from .bell import Bell
 from .config import Config
+from .embed import Embedder
 from .embed.choose import make_embedder
 from .feeder import Feeder
 from .http.services import Services
@@ -23,15 +25,11 @@ from .store.sqlite_file import is_sqlite, path_of
 from .store.sqlite_outbox import SqliteOutbox
 
 
-def make(config: Config) -> Services:
-    """The service's parts, not yet open. Of each worker's share of the connections, two are for outbox and health."""
-    store, outbox = _database(config)
+def make(config: Config, bell: Bell) -> Services:
+    """A worker's parts, not yet open."""
+    store = _store(config)
     embedder = make_embedder(config)
-    index: Index
-    if config["chroma", "mode"] == "embedded" and isinstance(store, SqliteStore):
-        index = EmbeddedIndex(store, embedder.model, embedder.dimension)
-    else:
-        index = ChromaIndex(config.chroma_url, config["chroma", "collection_name"], embedder.model, embedder.dimension)
+    index = _index(config, store, embedder)
     search = Search(store, index, embedder)
     return Services(
         config=config,
@@ -42,32 +40,56 @@ def make(config: Config) -> Services:
         llm=make_llm(config, embedder),
         search=search,
         recall=Recall(store, search, embedder),
-        feeder=Feeder(outbox, embedder, index),
+        bell=bell,
     )
 
 
-def _database(config: Config) -> tuple[Store, Outbox]:
-    url = config.database_url
+def _store(config: Config) -> Store:
+    """Of each worker's share of the connections, two are for health and the outbox."""
     connections = max(1, config["database", "max_connections"] // config["server", "workers"] - 2)
-    if is_sqlite(url):
-        return SqliteStore(path_of(url), connections), SqliteOutbox(path_of(url))
-    store = PostgresStore(url, connections, config["database", "connection_timeout_seconds"])
-    return store, PostgresOutbox(url)
+    if is_sqlite(config.database_url):
+        return SqliteStore(path_of(config.database_url), connections)
+    return PostgresStore(config.database_url, connections, config["database", "connection_timeout_seconds"])
+
+
+def _index(config: Config, store: Store, embedder: Embedder) -> Index:
+    if config["chroma", "mode"] == "embedded" and isinstance(store, SqliteStore):
+        return EmbeddedIndex(store, embedder.model, embedder.dimension)
+    return ChromaIndex(config.chroma_url, config["chroma", "collection_name"], embedder.model, embedder.dimension)
+
+
+@contextlib.asynccontextmanager
+async def feeding(config: Config, bell: Bell) -> AsyncIterator[None]:
+    """Feed the vector index in the background, woken by `bell`."""
+    url = config.database_url
+    outbox: Outbox = SqliteOutbox(path_of(url)) if is_sqlite(url) else PostgresOutbox(url)
+    store, embedder = _store(config), make_embedder(config)
+    index = _index(config, store, embedder)
+    if isinstance(index, EmbeddedIndex):
+        await store.open()  # it lives in the database
+    task = asyncio.create_task(Feeder(outbox, embedder, index, bell).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await index.close()
+        await embedder.close()
+        await store.close()
 
 
 @contextlib.asynccontextmanager
 async def closing(parts: Services) -> AsyncIterator[None]:
-    """Open the parts and feed the index in the background; close everything at the end."""
+    """Open the parts and keep the keys up to date in the background; close everything at the end."""
     await parts.store.open()
     refresher = KeyRefresher(parts.keys, parts.store.keys)
     await refresher.refresh()
-    tasks = [asyncio.create_task(parts.feeder.run()), asyncio.create_task(refresher.run())]
+    task = asyncio.create_task(refresher.run())
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         await parts.index.close()
         await parts.embedder.close()
         await parts.llm.close()

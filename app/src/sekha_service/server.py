@@ -1,8 +1,7 @@
-"""Running the service: one process, or a parent that keeps several workers alive on one listening socket."""
+"""Running the service: a parent keeps the workers, which share one listening socket, and the feeder alive."""
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import shutil
@@ -10,16 +9,19 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 import uvloop
 
 from . import logs
+from .bell import Bell
 from .config import Config
 from .ratelimit import RateLimiter
+from .supervise import Children
 
 _FINISH_SECONDS = 10  # for requests still running at the end
+_FEEDER_NICENESS = 10
 _log = logging.getLogger("sekha")
 
 
@@ -41,24 +43,51 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(config: Config, listener: socket.socket) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
+    # A query's text is short: more than one thread costs more than it gains, and there are other workers.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     limiter = None
     if config["rate_limiting", "enabled"]:
         limiter = RateLimiter(config["rate_limiting", "requests_per_second"], config["rate_limiting", "burst_size"])
     workers = config["server", "workers"]
     if workers == 1:
-        return work(config, listener, limiter)
+        return _supervise(config, listener, limiter, 1, lambda _: None)
     shared = tempfile.mkdtemp(prefix="sekha-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
+    from prometheus_client.multiprocess import mark_process_dead
+
     try:
-        return _supervise(config, listener, limiter, workers)
+        return _supervise(config, listener, limiter, workers, mark_process_dead)
     finally:
         shutil.rmtree(shared, ignore_errors=True)
 
 
-def work(config: Config, listener: socket.socket, limiter: RateLimiter | None) -> int:
-    """One worker: an event loop with the whole service in it."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config, listener, limiter))
+def _supervise(
+    config: Config,
+    listener: socket.socket,
+    limiter: RateLimiter | None,
+    workers: int,
+    buried: Callable[[int], object],
+) -> int:
+    # Imported before the processes are forked, after the metrics folder is set: they start faster and share the memory.
+    from . import parts  # noqa: F401
+    from .http import app  # noqa: F401
+
+    bell = Bell()
+
+    def work() -> int:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(config, listener, limiter, bell, children))
+
+    def feed() -> int:
+        listener.close()
+        with contextlib.suppress(OSError):  # requests come first; where it isn't allowed, it is as it is
+            os.nice(_FEEDER_NICENESS)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_feed(config, bell, children))
+
+    lives = {**{f"worker {number}": work for number in range(1, workers + 1)}, "feeder": feed}
+    children = Children(lives, buried)
+    return children.run()
 
 
 class _Server(uvicorn.Server):
@@ -69,12 +98,30 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(config: Config, listener: socket.socket, limiter: RateLimiter | None) -> int:
-    # Imported here: after the metrics folder is set.
+async def _feed(config: Config, bell: Bell, children: Children) -> int:
+    """The feeder's life: until SIGTERM. What it was doing is in the outbox still."""
+    from .parts import feeding
+
+    children.die_with_parent()
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, logs.reopen)
+    async with feeding(config, bell):
+        await ended.wait()
+    return 0
+
+
+async def _serve(
+    config: Config, listener: socket.socket, limiter: RateLimiter | None, bell: Bell, children: Children
+) -> int:
+    """A worker's life: an event loop with the whole service in it, until SIGTERM and the end of its requests."""
     from .http.app import build_app
     from .parts import closing, make
 
-    parts = make(config)
+    children.die_with_parent()
+    parts = make(config, bell)
     async with closing(parts):
         settings = uvicorn.Config(
             build_app(parts, limiter),
@@ -91,12 +138,16 @@ async def _serve(config: Config, listener: socket.socket, limiter: RateLimiter |
         )
         server = _Server(settings)
         loop = asyncio.get_running_loop()
+        asked = 0.0
 
         def stop() -> None:
+            nonlocal asked
             if parts.draining:
-                server.should_exit = True
+                # A second signal means: now. Not the same one, sent to the whole service and passed on by the parent.
+                if time.monotonic() - asked > 1.0:
+                    server.should_exit = True
                 return
-            parts.draining = True
+            parts.draining, asked = True, time.monotonic()
             drain = config["server", "drain_seconds"]
             _log.info("stopping: draining for %g s", drain)
             loop.call_later(drain, setattr, server, "should_exit", True)
@@ -107,62 +158,4 @@ async def _serve(config: Config, listener: socket.socket, limiter: RateLimiter |
         _log.info("serving on %s:%d (worker %d)", *listener.getsockname()[:2], os.getpid())
         await server.serve(sockets=[listener])
     _log.info("stopped (worker %d)", os.getpid())
-    return 0
-
-
-def _supervise(config: Config, listener: socket.socket, limiter: RateLimiter | None, count: int) -> int:
-    """Fork workers, start a new one for each that dies, pass signals on, and wait for the last one."""
-    # Imported before the workers are forked: they start faster and share the memory.
-    from prometheus_client.multiprocess import mark_process_dead
-
-    from . import parts  # noqa: F401
-    from .http import app  # noqa: F401
-
-    gc.freeze()
-    children: dict[int, float] = {}
-    stopping = False
-
-    def pass_on(number: int, _: object) -> None:
-        nonlocal stopping
-        if number == signal.SIGHUP:
-            logs.reopen()
-        else:
-            stopping = True
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-    def start() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, handled)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                for number in handled:
-                    signal.signal(number, signal.SIG_DFL)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
-                code = work(config, listener, limiter)
-            except BaseException:
-                _log.exception("worker %d failed", os.getpid())
-            finally:
-                logging.shutdown()
-                os._exit(code)
-        children[pid] = time.monotonic()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
-
-    for number in handled:
-        signal.signal(number, pass_on)
-    for _ in range(count):
-        start()
-    while children:
-        pid, status = os.waitpid(-1, 0)
-        started = children.pop(pid, 0.0)
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
-        if not stopping:
-            _log.error("worker %d ended (%s); starting another", pid, os.waitstatus_to_exitcode(status))
-            time.sleep(max(0.0, 1.0 - (time.monotonic() - started)))
-        if not stopping:
-            start()
     return 0

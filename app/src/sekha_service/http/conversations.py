@@ -20,7 +20,7 @@ async def create(request: Request) -> Response:
     it = services(request)
     new = read.new_conversation(await json_body(request))
     stored = await it.store.create(new, embed=it.config["features", "auto_embed"])
-    it.feeder.wake()
+    it.bell.ring()
     return answer(wire.conversation(stored), 201)
 
 
@@ -98,7 +98,7 @@ async def delete(request: Request) -> Response:
     it = services(request)
     if not await it.store.delete(conversation):
         raise NotFoundError
-    it.feeder.wake()
+    it.bell.ring()
     return answer({"success": True, "id": str(conversation)})
 
 

@@ -30,7 +30,7 @@ async def _store(it: Services, body: Fields) -> Json:
     if not new.messages:
         raise BadRequestError("messages must not be empty")
     stored = await it.store.create(new, embed=it.config["features", "auto_embed"])
-    it.feeder.wake()
+    it.bell.ring()
     return _data(wire.conversation(stored))
 
 

@@ -47,7 +47,7 @@ async def rebuild(request: Request) -> Response:
     fields.boolean((await json_body(request, optional=True)).get("force"), "force")
     it = services(request)
     waiting = await it.store.rebuild()
-    it.feeder.wake()
+    it.bell.ring()
     body = {
         "success": True,
         "status": "started",

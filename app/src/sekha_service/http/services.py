@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from ..bell import Bell
 from ..config import Config
 from ..embed import Embedder
-from ..feeder import Feeder
 from ..index import Index
 from ..keys import KeyRing
 from ..llm import Llm
@@ -17,7 +17,7 @@ from ..store import Store
 
 @dataclass
 class Services:
-    """The service's parts. `draining` is set after SIGTERM."""
+    """A worker's parts. `bell` tells the feeder of something new; `draining` is set after SIGTERM."""
 
     config: Config
     store: Store
@@ -27,7 +27,7 @@ class Services:
     llm: Llm
     search: Search
     recall: Recall
-    feeder: Feeder
+    bell: Bell
     draining: bool = field(default=False)
 
 
