@@ -1,0 +1,115 @@
+"""`make bench-service`: what the service does a second, next to the least it could cost. See README.md here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.service.rig import Chroma
+
+from .data import Size, fill
+from .floor_process import BareServer, FloorProcess
+from .load import Figures, install_wrk, replay
+from .operations import OPERATIONS, Operation
+from .show import say, table
+from .texts import Texts
+from .world import DurablePostgres, World, cpu_seconds, memory_mb
+
+
+def main() -> None:
+    """Measure what the arguments ask for, print the table; with JSON=1 one JSON object as the last line."""
+    options = _options()
+    install_wrk()
+    result: dict[str, Any] = {"rows": []}
+    with tempfile.TemporaryDirectory(prefix="sekha-bench-") as name:
+        folder = Path(name)
+        (folder / "chroma").mkdir()
+        postgres, chroma = DurablePostgres(), Chroma(folder / "chroma")
+        try:
+            for conversations in options.conversations:
+                place = folder / str(conversations)
+                place.mkdir()
+                world = World(place, postgres, chroma)
+                try:
+                    _measure(world, Size(conversations, vectors=options.vectors), options, result)
+                finally:
+                    world.stop()
+        finally:
+            chroma.stop()
+            postgres.close()
+    print(table(result["rows"]))
+    for key, value in result.items():
+        if key != "rows":
+            print(f"{key}: {value}")
+    if os.environ.get("JSON") == "1":
+        print(json.dumps(result))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench-service", description=__doc__)
+    parser.add_argument("--conversations", type=int, nargs="+", default=[2000, 100_000])
+    parser.add_argument("--vectors", type=int, default=100_000, help="at most so many messages have a vector")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--seconds", type=float, default=5, help="of each run")
+    parser.add_argument("--only", nargs="+", choices=list(OPERATIONS), default=list(OPERATIONS))
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    if min(options.conversations) < 1 or not 1 <= options.seconds <= 60 or max(options.clients) > 256:
+        parser.error("--conversations from 1, --seconds 1 to 60, --clients up to 256")
+    return options
+
+
+def _measure(world: World, size: Size, options: argparse.Namespace, result: dict[str, Any]) -> None:
+    world.start()  # makes the schema
+    world.stop()
+    ids = fill(world.url, world.chroma.port, world.collection, size)
+    service = world.start(options.workers)
+    result[f"memory idle MB at {size.conversations}"] = round(memory_mb(world.pid))
+    with FloorProcess(service.config) as floor, BareServer() as bare:
+        texts = Texts(99)
+        cost = floor.ask({"embed": [texts.text(8) for _ in range(100)]})["milliseconds"]
+        result[f"embedding of a query ms at {size.conversations}"] = round(cost, 2)
+        for name in options.only:
+            operation = OPERATIONS[name]
+            for clients in options.clients:
+                row = _row(world, operation, ids, clients, options.seconds, floor, bare)
+                result["rows"].append({"operation": name, "stored": size.conversations, "clients": clients, **row})
+                say(table(result["rows"][-1:]).splitlines()[-1])
+    result[f"memory MB after load at {size.conversations}"] = round(memory_mb(world.pid))
+
+
+def _row(
+    world: World,
+    operation: Operation,
+    ids: list[Any],
+    clients: int,
+    seconds: float,
+    floor: FloorProcess,
+    bare: BareServer,
+) -> dict[str, Any]:
+    requests = operation.requests(ids, random.randrange(2**31))
+    replay(world.service.url, requests[:100], clients, 1)  # warm: connections, prepared statements, pages
+    busy = cpu_seconds(world.workers)
+    figures = replay(world.service.url, requests[100:] or requests, clients, seconds)
+    busy = cpu_seconds(world.workers) - busy
+    least: Figures
+    if operation.name == "health":
+        least = replay(bare.url, requests, clients, seconds)
+    else:
+        fresh = operation.requests(ids, random.randrange(2**31))[:100]
+        least = Figures(**floor.ask({"requests": fresh, "clients": clients, "seconds": seconds}))
+    row: dict[str, Any] = {"service": figures.as_json(), "floor": least.as_json(), "aim": operation.aim}
+    world.drop_outbox()  # so that embedding what was just created doesn't run into the next measurement
+    row["ratio"] = round(figures.rate / least.rate, 3) if least.rate else 0.0
+    row["cpu_ms"] = round(busy * 1000 / max(1, figures.requests), 3)
+    row["memory_mb"] = round(memory_mb(world.pid))
+    return row
+
+
+if __name__ == "__main__":
+    main()
