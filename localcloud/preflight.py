@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from localcloud.machines import addresses as a
 from localcloud.machines import cleanup, netns, router
 from localcloud.machines.paths import OWNER_FILE, Paths
-from localcloud.machines.sh import ENV, run
+from localcloud.machines.sh import ENV, run, succeeds
 
 MIN_FREE_GB = 5.0  # image 0.4, mirror and toolchain 1, a server with PostgreSQL 1.5, and room to work
 OURS = [IPv4Network(n) for n in (a.PUBLIC_NET, f"{a.GATEWAY}/32", a.UPLINK_NET)]
@@ -104,9 +103,12 @@ def iptables_forward_drops(rules: str) -> list[str]:
     return ["iptables: FORWARD"] if re.search(r"^-P FORWARD DROP", rules, re.MULTILINE) and not passes else []
 
 
+def _there(program: str) -> bool:
+    return shutil.which(program, path=ENV["PATH"]) is not None
+
+
 def _works(*command: str) -> bool:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=ENV, check=False, timeout=20)
-    return done.returncode == 0
+    return succeeds(*command, timeout=20)
 
 
 def missing_kernel() -> list[str]:
@@ -116,11 +118,11 @@ def missing_kernel() -> list[str]:
         "namespaces (mount, uts, ipc, pid, net)": ("unshare", "-muipn", "--fork", "true"),
         "veth": ("unshare", "-n", "ip", "link", "add", "p0", "type", "veth", "peer", "name", "p1"),
         "bridge": ("unshare", "-n", "ip", "link", "add", "p0", "type", "bridge"),
+        "nftables": ("unshare", "-n", "nft", "add table inet probe"),
         "overlayfs": ("unshare", "-m", "sh", "-c", overlay),
     }
-    if shutil.which("nft", path=ENV["PATH"]):
-        probes["nftables"] = ("unshare", "-n", "nft", "add table inet probe")
-    found = [name for name, command in probes.items() if not _works(*command)]
+    programs = {"veth": "ip", "bridge": "ip", "nftables": "nft"}  # installed later where they are missing
+    found = [name for name, command in probes.items() if _there(programs.get(name, "unshare")) and not _works(*command)]
     if not Path("/dev/loop-control").exists() and not _works("modprobe", "-q", "loop"):
         found.append("loop devices")
     return found
@@ -133,10 +135,10 @@ def gather(paths: Paths, port: int) -> Facts:
     routes = [r for r in netns.query("-4", "route", "show") if not r.get("dev", "").startswith("slc")]
     addresses = [(k["ifname"], f"{e['local']}/{e['prefixlen']}") for k in links for e in k["addr_info"] if "local" in e]
     drops: list[str] = []
-    if uid == 0 and shutil.which("nft", path=ENV["PATH"]):
+    if uid == 0 and _there("nft"):
         drops += nft_forward_drops(run("nft", "list", "ruleset", check=False))
     for tool in ("iptables-legacy", "iptables"):
-        if uid == 0 and not drops and shutil.which(tool, path=ENV["PATH"]):
+        if uid == 0 and not drops and _there(tool):
             drops += iptables_forward_drops(run(tool, "-S", check=False))
     owner = cleanup.owner() if OWNER_FILE.exists() else None
     other = owner["cloud"] if owner and owner["cloud"] != str(paths.cloud) else None
@@ -151,7 +153,8 @@ def gather(paths: Paths, port: int) -> Facts:
         port_taken=_taken(port),
         free_gb=shutil.disk_usage(folder).free / 1e9,
         cache=str(paths.cache),
-        default_route=any(r["dst"] == "default" for r in routes),
+        # Without `ip` nothing is known; it will be installed, and then everything is looked at again.
+        default_route=not _there("ip") or any(r["dst"] == "default" for r in routes),
         nameservers=tuple(router.nameservers()),
         other_cloud=other if other and cleanup.in_use(Path(other)) else None,
     )
