@@ -39,7 +39,7 @@ def _one_line(text: str) -> Iterable[tuple[str, str]]:
 def debian_mirrors(apt: Path = Path("/etc/apt"), os_release: Path = Path("/etc/os-release")) -> dict[str, str]:
     """{"debian": URL, "debian-security": URL} of this host, without a trailing slash.
 
-    SEKHA_DEBIAN_MIRROR and SEKHA_DEBIAN_SECURITY_MIRROR go first. Raises AptSourcesError when nothing is found.
+    SEKHA_DEBIAN_MIRROR and SEKHA_DEBIAN_SECURITY_MIRROR go first. Raises AptSourcesError when no mirror is found.
     """
     codename = re.search(r"^VERSION_CODENAME=(\S+)", os_release.read_text(), re.MULTILINE)
     release = codename.group(1) if codename else "stable"
@@ -54,6 +54,9 @@ def debian_mirrors(apt: Path = Path("/etc/apt"), os_release: Path = Path("/etc/o
                 found["debian"] = found["debian"] or uri
             elif suite in (f"{release}-security", "stable-security", f"{release}/updates"):
                 found["debian-security"] = found["debian-security"] or uri
+    if found["debian"] and not found["debian-security"]:
+        # A minimal installation may name none; mirrors that carry it have it beside the main archive.
+        found["debian-security"] = found["debian"].rstrip("/") + "-security"
     missing = [name for name, url in found.items() if not url]
     if missing:
         raise AptSourcesError(

@@ -48,6 +48,13 @@ def test_apt_sources_say_where_debian_is(tmp_path: Path, name: str, text: str, m
         aptconf.debian_mirrors(tmp_path, release)
 
 
+def test_a_minimal_host_without_security_sources_gets_the_one_beside_its_mirror(tmp_path: Path) -> None:
+    (tmp_path / "sources.list").write_text("deb http://m.test/debian/ trixie main\n")
+    release = tmp_path / "os-release"
+    release.write_text("VERSION_CODENAME=trixie\n")
+    assert aptconf.debian_mirrors(tmp_path, release)["debian-security"] == "http://m.test/debian-security"
+
+
 def test_metadata_of_the_calling_server(tmp_path: Path) -> None:
     folder = tmp_path / "42"
     folder.mkdir()
