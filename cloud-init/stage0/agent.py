@@ -71,6 +71,12 @@ def stamp(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
 
 
+def since_boot() -> float:
+    """Seconds since PID 1 started. (/proc/uptime may be the host's where the machine is a container.)"""
+    started = int((ROOT / "proc/1/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
 def retry(call: Callable[[], T], attempts: int) -> T:
     """`call()`, again after a growing pause while network or bucket fail."""
     for attempt in range(attempts - 1):
@@ -166,7 +172,7 @@ class Agent:
         self.hidden = [self.config[key] for key in ("access_key", "secret_key", "stack_key")]
         self.log: list[str] = []
         self.stages: dict[str, dict[str, Any]] = {}
-        uptime = float((ROOT / "proc/uptime").read_text().split()[0])
+        uptime = since_boot()
         if not (RUN / "boot_seconds").exists():  # /run is new with each boot
             write(RUN / "boot_seconds", f"{uptime:.2f}")
         self.boot = {"boot": {"state": "ok", "seconds": float((RUN / "boot_seconds").read_text())}}

@@ -112,7 +112,7 @@ class Machine:
             "etc/sekha-deploy/agent.json": json.dumps(self.config()),
             "var/lib/cloud/data/instance-id": "4711\n",
             "var/lib/cloud/data/result.json": "{}",
-            "proc/uptime": "12.5 20.0\n",
+            "proc/1/stat": "1 (a (pid) 1) S " + "0 " * 30 + "\n",
             "proc/sys/kernel/random/boot_id": "boot-1\n",
         }
         for name, text in files.items():
