@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from ..errors import ApiError, error_body
 from ..ratelimit import RateLimiter
-from . import assembling, bridge, conversations, health, insights, mcp, metrics, searching, upkeep
+from . import assembling, bridge, conversations, health, insights, mcp, metrics, openapi, searching, upkeep
 from .edge import Edge, Guard
 from .routing import answer, route
 from .services import Services
@@ -30,6 +30,7 @@ def build_app(parts: Services, limiter: RateLimiter | None) -> ASGIApp:
             *upkeep.ROUTES,
             *assembling.ROUTES,
             *mcp.ROUTES,
+            *openapi.ROUTES,
             *bridge.ROUTES,
         ],
         exception_handlers={ApiError: _api_error, HTTPException: _http_error},
