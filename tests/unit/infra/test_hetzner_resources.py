@@ -35,7 +35,7 @@ class Recorder(pulumi.runtime.Mocks):
         return {}, None
 
 
-# The event loop that the SDK expects the thread to have, whatever a test before these did to it. It is never closed: the
+# The event loop that the SDK expects the thread to have, whatever a test before did to it. It is never closed: the
 # SDK leaves tasks on it, which would be destroyed while pending.
 LOOP = asyncio.new_event_loop()
 
