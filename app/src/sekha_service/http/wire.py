@@ -9,6 +9,9 @@ from ..model import NIL_UUID, PINNED_SCORE, Conversation, Hit, Json, Message
 
 def moment(value: datetime) -> str:
     """UTC without an offset, with microseconds."""
+    text = value.isoformat(timespec="microseconds")
+    if text.endswith("+00:00"):  # from PostgreSQL always: several times faster than converting
+        return text[:-6]
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
@@ -87,24 +90,25 @@ def full_text_hit(it: Hit) -> Json:
 
 
 def list_row(it: Conversation) -> Json:
-    """A conversation as a row of a list, in the form of a search hit."""
+    """A conversation as a row of a list, in a search hit's form; the encoder writes the ids: it is faster."""
     facts: dict[str, Any] = {
         "folder": it.folder,
         "status": it.status,
         "importance_score": score(it.importance_score),
         "message_count": it.message_count,
     }
+    updated = moment(it.updated_at)
     return {
-        "id": str(it.id),
-        "conversation_id": str(it.id),
-        "message_id": str(NIL_UUID),
+        "id": it.id,
+        "conversation_id": it.id,
+        "message_id": NIL_UUID,
         "score": 1.0,
         "similarity": 1.0,
         "content": it.label,
         "metadata": facts,
         "label": it.label,
         **facts,
-        "timestamp": moment(it.updated_at),
+        "timestamp": updated,
         "created_at": moment(it.created_at),
-        "updated_at": moment(it.updated_at),
+        "updated_at": updated,
     }

@@ -12,8 +12,8 @@ from .key_tables import PostgresKeyTable
 from .postgres_memories import PostgresMemories
 from .postgres_overview import PostgresOverview
 from .postgres_pool import Pool
-from .postgres_rows import CONVERSATION, MESSAGE, list_condition
-from .postgres_search import PostgresSearch
+from .postgres_rows import CONVERSATION, list_condition
+from .postgres_search import EVERYTHING, PostgresSearch
 
 _CREATE = f"""
 WITH conversation AS (
@@ -32,7 +32,12 @@ WITH conversation AS (
 SELECT {CONVERSATION} FROM conversation
 """  # noqa: S608 - fixed text
 _BY_ID = f"SELECT {CONVERSATION} FROM conversations WHERE id = %s"  # noqa: S608 - fixed text
-_MESSAGES = f"SELECT {MESSAGE} FROM messages WHERE conversation_id = %s ORDER BY seq"  # noqa: S608 - fixed text
+# In one round trip: the conversation before each of its messages.
+_WHOLE = f"""
+SELECT {", ".join(f"c.{name}" for name in CONVERSATION.split(", "))},
+    m.id, m.role, m.content, m."timestamp", m.embedding_id, m.metadata
+FROM conversations c LEFT JOIN messages m ON m.conversation_id = c.id WHERE c.id = %s ORDER BY m.seq
+"""  # noqa: S608 - fixed text
 _UPDATE = f"""
 UPDATE conversations SET label = coalesce(%(label)s, label), folder = coalesce(%(folder)s, folder),
     status = coalesce(%(status)s, status), importance_score = coalesce(%(score)s, importance_score),
@@ -58,6 +63,14 @@ WITH start AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM queued) + (SELECT count(*) FROM vector_outbox WHERE action = 'reembed')
 """
+
+
+def _counting(where: ListFilter) -> tuple[str, list[Any]]:
+    """The statement that counts the conversations that match, and its values: stored figures without a filter."""
+    condition, values = list_condition(where)
+    if condition == EVERYTHING:
+        return "SELECT coalesce(sum(conversations), 0)::bigint FROM counters", []
+    return f"SELECT count(*) FROM conversations WHERE {condition}", values  # noqa: S608 - conditions are fixed texts
 
 
 class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
@@ -114,27 +127,28 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
 
     async def get(self, conversation_id: UUID) -> tuple[Conversation, list[Message]] | None:
         async def read(connection: AsyncConnection[Any], repeated: bool) -> Any:
-            row = await (await connection.execute(_BY_ID, (conversation_id,))).fetchone()
-            return row and (row, await (await connection.execute(_MESSAGES, (conversation_id,))).fetchall())
+            return await (await connection.execute(_WHOLE, (conversation_id,))).fetchall()
 
-        found = await self._pool.run(read)
-        return (Conversation(*found[0]), [Message(*row) for row in found[1]]) if found else None
+        rows = await self._pool.run(read)
+        if not rows:
+            return None
+        messages = [Message(row[11], conversation_id, *row[12:]) for row in rows if row[11] is not None]
+        return Conversation(*rows[0][:11]), messages
 
     async def page(self, where: ListFilter, limit: int, offset: int) -> tuple[list[Conversation], int]:
         condition, values = list_condition(where)
+        counting, count_values = _counting(where)
         rows = await self._pool.fetch(
-            f"SELECT {CONVERSATION} FROM conversations WHERE {condition} "  # noqa: S608 - conditions are fixed texts
+            f"SELECT {CONVERSATION}, ({counting}) FROM conversations WHERE {condition} "  # noqa: S608 - fixed texts
             "ORDER BY updated_at DESC, id LIMIT %s OFFSET %s",
-            [*values, limit, offset],
+            [*count_values, *values, limit, offset],
         )
-        return [Conversation(*row) for row in rows], await self.count(where)
+        if rows:
+            return [Conversation(*row[:-1]) for row in rows], rows[0][-1]
+        return [], await self.count(where) if offset else 0
 
     async def count(self, where: ListFilter) -> int:
-        condition, values = list_condition(where)
-        rows = await self._pool.fetch(
-            f"SELECT count(*) FROM conversations WHERE {condition}",  # noqa: S608 - conditions are fixed texts
-            values,
-        )
+        rows = await self._pool.fetch(*_counting(where))
         return int(rows[0][0])
 
     async def update(self, conversation_id: UUID, changes: Changes) -> Conversation | None:
@@ -172,7 +186,7 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
             size = await (await connection.execute("SELECT pg_database_size(current_database())")).fetchone()
             by_status = await (
                 await connection.execute(
-                    "SELECT status, count(*), sum(message_count) FROM conversations GROUP BY status"
+                    "SELECT status, sum(conversations), sum(messages) FROM counters GROUP BY status"
                 )
             ).fetchall()
             waiting = await (

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..model import PINNED_SCORE, ListFilter
-from .postgres_search import folder_condition, label_condition
+from .postgres_search import EVERYTHING, folder_condition, label_condition
 
 CONVERSATION = (
     "id, label, folder, status, importance_score, word_count, message_count, session_count, metadata, "
@@ -14,7 +14,7 @@ MESSAGE = 'id, conversation_id, role, content, "timestamp", embedding_id, metada
 
 def list_condition(where: ListFilter) -> tuple[str, list[Any]]:
     """The SQL condition of list and count, and its values."""
-    parts: list[str] = ["true"]
+    parts: list[str] = [EVERYTHING]
     values: list[Any] = []
     for condition, more in (
         label_condition("label", where.label),

@@ -16,6 +16,7 @@ _HIT = (
     'm.id, m.conversation_id, m.role, m.content, m."timestamp", m.embedding_id, m.metadata, '
     "c.label, c.folder, c.status, c.importance_score"
 )
+EVERYTHING = "true"  # the condition without a filter
 _FROM = "FROM messages m JOIN conversations c ON c.id = m.conversation_id"
 
 
@@ -46,14 +47,18 @@ class PostgresSearch:
         if not tsquery:
             return []
         condition, values = message_condition(where)
-        # 32: rank / (rank + 1), so that scores lie between 0 and 1.
+        source = "FROM messages m" if condition == EVERYTHING else _FROM
+        # The query is written out where it is matched: the planner then knows how common its words are. Rows are read
+        # whole only once they are ranked. 32: rank / (rank + 1), so that scores lie between 0 and 1.
         rows = await self.__pool.fetch(
-            f"WITH q AS MATERIALIZED (SELECT {tsquery} AS query), found AS ("  # noqa: S608 - fixed texts and placeholders
-            f"SELECT {_HIT}, m.search {_FROM}, q WHERE m.search @@ q.query AND {condition} "
-            'ORDER BY m."timestamp" DESC LIMIT %s) '
-            "SELECT f.*, ts_rank_cd(f.search, q.query, 32) AS score FROM found f, q "
-            'ORDER BY score DESC, f."timestamp" DESC, f.id LIMIT %s OFFSET %s',
-            [*query_values, *values, MAX_RANKED, limit, offset],
+            f'WITH found AS MATERIALIZED (SELECT m.id, m."timestamp", m.search {source} '  # noqa: S608 - fixed texts
+            f"WHERE m.search @@ ({tsquery}) AND {condition} "
+            'ORDER BY m."timestamp" DESC LIMIT %s), '
+            f"best AS (SELECT id, ts_rank_cd(search, ({tsquery}), 32) AS score FROM found "
+            'ORDER BY score DESC, "timestamp" DESC, id LIMIT %s OFFSET %s) '
+            f"SELECT {_HIT}, best.score {_FROM} JOIN best ON best.id = m.id "
+            'ORDER BY best.score DESC, m."timestamp" DESC, m.id',
+            [*query_values, *values, MAX_RANKED, *query_values, limit, offset],
         )
         return [_hit(row, float(row[-1])) for row in rows]
 
@@ -95,7 +100,7 @@ def folder_condition(column: str, folder: str | None) -> tuple[str, list[Any]]:
 
 def message_condition(where: MessageFilter) -> tuple[str, list[Any]]:
     """The SQL condition of a MessageFilter over messages m and conversations c, and its values."""
-    parts: list[str] = ["true"]
+    parts: list[str] = [EVERYTHING]
     values: list[Any] = []
 
     def add(condition: str, *more: Any) -> None:
