@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from localcloud import certs, daemon, objects, preflight
@@ -136,6 +139,9 @@ def _daemon_env() -> dict[str, str]:
 def down(paths: Paths) -> int:
     """Power everything off and remove all of it from the host; data stays in the cache."""
     _need_root()
+    other = cleanup.living_other(paths)
+    if other:  # names on the host are the same for all: ours would take its machines down, and not orderly
+        raise RefusedError(preflight.another_runs(str(other)))
     process.stop(paths.run / "daemon.pid", timeout=15)
     (paths.run / "port").unlink(missing_ok=True)
     began = time.monotonic()
@@ -229,6 +235,21 @@ def env(paths: Paths, *, new_project: bool, as_json: bool) -> int:
     return 0
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """One `up` or `down` at a time on the machine. The lock is on a folder that is there anyway: no file is left."""
+    folder = os.open(OWNER_FILE.parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another `localcloud up` or `down` is under way; waiting for it")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def _need_root() -> None:
     if os.getuid() != 0:
         raise RefusedError(f"not root (user id {os.getuid()}): run as root or by sudo")
@@ -258,7 +279,10 @@ def main(argv: list[str] | None = None) -> int:
             return env(paths, new_project=options.new_project, as_json=options.json)
         if options.command in ("console", "logs"):
             return (console if options.command == "console" else logs)(paths, options.server)
-        return {"up": up, "down": down, "status": status}[options.command](paths)
+        if options.command == "status":
+            return status(paths)
+        with alone():
+            return (up if options.command == "up" else down)(paths)
     except (RefusedError, BackendError, AptSourcesError) as error:
         for line in str(error).splitlines():
             say(line)

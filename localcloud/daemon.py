@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from localcloud.api.app import create_app
+from localcloud.backend import BackendError
 from localcloud.machines import router, services
 from localcloud.machines.paths import Paths, paths_from_env
 from localcloud.machines.real import RealBackend
@@ -23,8 +24,11 @@ DEFAULT_PORT = 8580
 
 
 def port() -> int:
-    """The API's port, LOCALCLOUD_PORT or 8580."""
-    return int(os.environ.get("LOCALCLOUD_PORT", str(DEFAULT_PORT)))
+    """The API's port, LOCALCLOUD_PORT or 8580. Raises BackendError when that is none."""
+    text = os.environ.get("LOCALCLOUD_PORT", str(DEFAULT_PORT))
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise BackendError(f"LOCALCLOUD_PORT={text!r} is not a port; set it to a number from 1 to 65535")
+    return int(text)
 
 
 def prepare(paths: Paths, versitygw: str, image: Path) -> RealBackend:

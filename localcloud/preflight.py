@@ -12,7 +12,7 @@ from pathlib import Path
 
 from localcloud.machines import addresses as a
 from localcloud.machines import cleanup, netns, router
-from localcloud.machines.paths import OWNER_FILE, Paths
+from localcloud.machines.paths import Paths
 from localcloud.machines.sh import ENV, run, succeeds
 
 MIN_FREE_GB = 5.0  # image 0.4, mirror and toolchain 1, a server with PostgreSQL 1.5, and room to work
@@ -45,10 +45,7 @@ def problems(facts: Facts) -> list[str]:
         ]
     found = []
     if facts.other_cloud:
-        return [
-            f"another local cloud runs on this machine, there is room for one: its state is in {facts.other_cloud}; "
-            f"use that one, or stop it: SEKHA_CLOUD_DIR={facts.other_cloud} bin/localcloud down"
-        ]
+        return [another_runs(facts.other_cloud)]
     for kind, pairs in (("address", facts.addresses), ("route", facts.routes)):
         for interface, text in pairs:
             for ours in OURS:
@@ -74,6 +71,14 @@ def problems(facts: Facts) -> list[str]:
     if not facts.nameservers:
         found.append("/etc/resolv.conf names no server that isn't a loopback address; add a line `nameserver ADDRESS`")
     return found
+
+
+def another_runs(cloud: str) -> str:
+    """What to say when the living local cloud of another state folder is in the way."""
+    return (
+        f"another local cloud runs on this machine, there is room for one: its state is in {cloud}; "
+        f"use that one, or stop it: SEKHA_CLOUD_DIR={cloud} bin/localcloud down"
+    )
 
 
 def forward_remedy(chain: str) -> str:
@@ -140,8 +145,7 @@ def gather(paths: Paths, port: int) -> Facts:
     for tool in ("iptables-legacy", "iptables"):
         if uid == 0 and not drops and _there(tool):
             drops += iptables_forward_drops(run(tool, "-S", check=False))
-    owner = cleanup.owner() if OWNER_FILE.exists() else None
-    other = owner["cloud"] if owner and owner["cloud"] != str(paths.cloud) else None
+    other = cleanup.living_other(paths)
     folder = next(p for p in (paths.cache, *paths.cache.parents) if p.exists())
     return Facts(
         uid=uid,
@@ -156,7 +160,7 @@ def gather(paths: Paths, port: int) -> Facts:
         # Without `ip` nothing is known; it will be installed, and then everything is looked at again.
         default_route=not _there("ip") or any(r["dst"] == "default" for r in routes),
         nameservers=tuple(router.nameservers()),
-        other_cloud=other if other and cleanup.in_use(Path(other)) else None,
+        other_cloud=str(other) if other else None,
     )
 
 

@@ -75,6 +75,13 @@ def in_use(cloud: Path) -> bool:
     return any(process.load(file) for file in pid_files(other))
 
 
+def living_other(paths: Paths) -> Path | None:
+    """State folder of a living local cloud on this machine that isn't this one."""
+    found = owner()
+    other = Path(found["cloud"]) if found and found["cloud"] != str(paths.cloud) else None
+    return other if other and in_use(other) else None
+
+
 def claim(paths: Paths) -> None:
     """Write down that the machine's one local cloud is ours."""
     OWNER_FILE.write_text(json.dumps({"cloud": str(paths.cloud)}))
