@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: help up down destroy init preview outputs status test test-unit test-service test-cloud lint fmt floor lock proof-clients proof-machine proof-refusals
+.PHONY: help up down destroy init preview outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -47,6 +47,15 @@ lint: ## ruff, mypy, shellcheck
 
 fmt: ## format, sort imports, mend simple things
 	@$(RUN) --dev sh -c "ruff check --fix . && ruff format ."
+
+bench-service: ## the service next to its floors, at 1 and 32 clients, 2,000 and 100,000 conversations (10 minutes)
+	@$(RUN) --dev bench/run service
+
+bench-rate: ## how exactly several workers keep the rate limit, over 30 s
+	@$(RUN) --dev bench/run service.rate
+
+eval-retrieval: ## recall@5 and @10 by words, by meaning, and fused
+	@$(RUN) --dev bench/run retrieval
 
 lock: ## lock the dependencies again after editing a *.in file
 	@$(RUN) tools/lock

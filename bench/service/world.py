@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.service.rig import Chroma, Postgres, Service
+from tests.service.databases import Postgres
+from tests.service.rig import Chroma, Service
 
 WORKER_CORE = 0
 POOL = 12

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.service.rig import Database, Service
+from tests.service.databases import Database
+from tests.service.rig import Service
 
 COUNT = "/api/v1/conversations/count"
 
