@@ -78,16 +78,18 @@ class Store:
             self._depth += 1
             try:
                 yield
+                if self._depth == 1:
+                    self._db.execute("COMMIT")
             except BaseException:
-                self._depth -= 1
-                if self._depth == 0:
+                if self._depth == 1:
                     self._added_jobs = False
-                    self._db.execute("ROLLBACK")
+                    if self._db.in_transaction:  # a full disk may have ended it
+                        self._db.execute("ROLLBACK")
                 raise
-            self._depth -= 1
+            finally:
+                self._depth -= 1
             if self._depth > 0:
                 return
-            self._db.execute("COMMIT")
             added, self._added_jobs = self._added_jobs, False
         if added and self.on_jobs:
             self.on_jobs()

@@ -8,6 +8,7 @@ simply run again (backend calls are idempotent).
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from localcloud.store import Data, Store, now
 
 LOG = logging.getLogger(__name__)
 WORKERS = 8
+RETRY = 1.0  # s until a job whose outcome could not be written is tried again
 
 Resource = tuple[str, int]  # (type, id), e.g. ("server", 42)
 
@@ -124,11 +126,13 @@ class Cloud:
         self._wake = threading.Condition()
         self._busy: set[int] = set()
         self._stopping = False
+        self._pause = threading.Event()  # set by stop(), to end a pause
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start the workers; jobs left over from the last run go first."""
         self._stopping = False
+        self._pause.clear()
         self.store.on_jobs = self._notify
         self._threads = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
         for thread in self._threads:
@@ -138,6 +142,7 @@ class Cloud:
         """Let the running jobs end (at most `timeout` seconds each) and stop; queued ones stay for the next start."""
         with self._wake:
             self._stopping = True
+            self._pause.set()
             self._wake.notify_all()
         for thread in self._threads:
             thread.join(timeout)
@@ -167,6 +172,11 @@ class Cloud:
                 self._busy.add(row[0])
             try:
                 self._run(*row)
+            except (
+                sqlite3.OperationalError
+            ):  # the state can't be written, mostly for lack of disk space: the job stays, try again
+                LOG.exception("action %d can't be recorded; trying again", row[0])
+                self._pause.wait(RETRY)
             finally:
                 with self._wake:
                     self._busy.discard(row[0])
@@ -183,6 +193,8 @@ class Cloud:
             operation.work(scope, args)
         except BackendError as exception:
             error = str(exception)
+        except sqlite3.OperationalError:
+            raise
         except Exception as exception:  # a bug must fail the action, not stop the worker
             LOG.exception("action %d (%s)", action_id, action["command"])
             error = f"internal error: {exception}"
@@ -192,6 +204,8 @@ class Cloud:
             with self.store.transaction():
                 (operation.done if error is None else operation.failed)(scope, args)
                 self.store.finish_action(action_id, error)
+        except sqlite3.OperationalError:
+            raise
         except Exception as exception:
             LOG.exception("action %d (%s)", action_id, action["command"])
             self.store.finish_action(action_id, f"internal error: {exception}")

@@ -7,9 +7,12 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from localcloud.backend import ServerSpec
 from localcloud.fake_backend import FakeBackend
 from localcloud.store import Store
+from localcloud.worker import WORKERS
 from tests.support import wait_for
 from tests.unit.localcloud.conftest import Rig, running
 from tests.unit.localcloud.test_servers import BASE, act, make
@@ -120,3 +123,20 @@ def new_project(path: Path) -> str:
     """Make a state file with a project; returns its token."""
     with closing(Store(path)) as store:
         return store.add_token(store.add_project("p"))
+
+
+def test_a_full_disk_stops_no_worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Actions that can't be recorded stay running, and end once there is room again."""
+    store, tried = rig.cloud.store, []
+
+    def full(action_id: int, error: str | None) -> None:
+        tried.append(action_id)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("localcloud.worker.RETRY", 0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finish_action", full)
+        answer = rig.ask("POST", "/volumes", {"name": "v", "size": 10, "location": "fsn1"}, 201)
+        wait_for(lambda: len(tried) > 2 * WORKERS, 10, "the action is tried again and again")
+        assert rig.ask("GET", f"/actions/{answer['action']['id']}")["action"]["status"] == "running"
+    rig.done(answer)

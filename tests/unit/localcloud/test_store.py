@@ -76,3 +76,22 @@ def test_names_and_objects_belong_to_a_project(tmp_path: Path) -> None:
     assert store.all(two, "network") == [theirs]
     assert len(store.all(None, "network")) == 2
     store.close()
+
+
+def test_a_commit_that_fails_leaves_nothing_and_the_store_goes_on(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.db")
+    project = store.add_project("p")
+    store._db.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    store._db.execute("CREATE TABLE child (p REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)")
+    store._db.execute("PRAGMA foreign_keys = ON")
+
+    def broken() -> None:
+        with store.transaction():
+            store.add(project, "volume", {"name": "a"})
+            store._db.execute("INSERT INTO child VALUES (1)")  # found out by COMMIT, as a full disk may be
+
+    with pytest.raises(sqlite3.IntegrityError):
+        broken()
+    assert store.all(project, "volume") == []
+    assert store.add(project, "volume", {"name": "b"})["name"] == "b"
+    store.close()
