@@ -16,6 +16,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -232,7 +233,7 @@ class Agent:
         The output goes through a file, so that a service which the command leaves behind does not hold us up."""
         RUN.mkdir(parents=True, exist_ok=True, mode=0o755)
         environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
-        with (RUN / "output").open("w+b") as out:
+        with tempfile.TemporaryFile(dir=RUN) as out:
             child = subprocess.Popen(argv, stdin=-1, stdout=out, stderr=out, start_new_session=True, env=environment)
             try:
                 child.communicate(data, timeout)
@@ -245,9 +246,8 @@ class Agent:
             text = out.read().decode(errors="replace").strip()
         self.say(text)
         if child.returncode:
-            told = [
-                line for line in text.splitlines() if ".py[WARNING]" not in line
-            ]  # cloud-init only says that it failed
+            # cloud-init only says that it failed
+            told = [line for line in text.splitlines() if ".py[WARNING]" not in line]
             raise StepError(f"{' '.join(argv[:3])}: {reason}: {''.join(told[-1:])[:300]}")
 
     def units(self, units: list[str], *argv: str, timeout: float) -> None:
@@ -270,18 +270,9 @@ class Agent:
         except (ValueError, KeyError, TypeError) as error:
             raise RefusedError(f"desired/{self.node} is not a signed manifest: {error!r}") from None
         write(RUN / "signature", signature)
-        check = [
-            "-f",
-            str(ETC / "allowed_signers"),
-            "-I",
-            "sekha-deploy",
-            "-n",
-            "sekha-release",
-            "-s",
-            str(RUN / "signature"),
-        ]
+        check = ("-Y", "verify", "-I", "sekha-deploy", "-n", "sekha-release", "-f", str(ETC / "allowed_signers"), "-s")
         try:
-            self.run("ssh-keygen", "-Y", "verify", *check, data=text.encode())
+            self.run("ssh-keygen", *check, str(RUN / "signature"), data=text.encode())
         except StepError as error:
             raise RefusedError(f"bad signature: {error}") from None
         manifest: dict[str, Any] = json.loads(text)
@@ -306,7 +297,7 @@ class Agent:
         if not HASH.fullmatch(digest):
             raise StepError(f"not a SHA-256: {digest!r}")
         target = VAR / "files" / digest
-        if not target.exists():
+        if not target.exists() or sha256(target) != digest:  # a power cut may have emptied it
             self.bucket.download(digest, target, size)
         return target
 
@@ -339,8 +330,8 @@ class Agent:
         os.close(source)
         if plain.returncode:
             raise StepError("openssl could not open the release's secrets")
-        values = json.loads(plain.stdout).values()
-        self.hidden += [value for value in values if isinstance(value, str) and len(value) >= 8]
+        lines = "\n".join(map(str, json.loads(plain.stdout).values())).splitlines()
+        self.hidden += [line for line in lines if len(line) >= 8]
         write(RUN / "secrets.json", plain.stdout)
 
     def step(self, step: dict[str, Any], config: Path, back: bool) -> None:
@@ -353,6 +344,8 @@ class Agent:
         write(RUN / "modules.json", json.dumps({"cloud_final_modules": [[name, "always"] for name in modules]}))
         env = {"SEKHA_NO_START": "1"}  # policy-rc.d of the role `base`: each unit starts in its own step, configured
         files = ("--file", str(RUN / "modules.json"), "--file", str(config))
+        if self.applied["roles"].get(role) != step["config"]:  # what runs is unknown until the check
+            self.save(roles={**self.applied["roles"], role: None})
         for attempt in range(3 if install else 1):  # mirrors fail at times, and a killed agent leaves dpkg half way
             self.forget_errors()
             try:
@@ -432,9 +425,9 @@ class Agent:
                 else:
                     self.step(step, roles[step["role"]], back)
                 self.stages[stage] = {"state": "ok", "seconds": round(time.monotonic() - begun, 2)}
-        except (StepError, OSError) as error:
+        except Exception as error:  # whatever it is, the operator has to hear of it
             self.stages[stage] = {"state": "failed", "seconds": round(time.monotonic() - begun, 2)}
-            raise StepError(f"{stage}: {error}") from error
+            raise StepError(f"{stage}: {error if isinstance(error, (StepError, OSError)) else repr(error)}") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -452,28 +445,29 @@ class Agent:
         """Roll a release out; if that fails, put back the one that served before. Ends with a beacon: ok or failed."""
         good = self.applied.get("good")
         self.log, self.stages, release = [], dict(self.boot), manifest["release"]
-        self.save(generation=manifest["generation"], manifest=text, release=release, state="running")
         self.say(f"applying generation {manifest['generation']}, release {release}")
         try:
+            self.save(generation=manifest["generation"], manifest=text, release=release, state="running")
             self.roll(manifest)
             self.save(state="ok", good=text)
+        except (StepError, OSError) as error:  # disk full
+            message, stages, log = str(error), dict(self.stages), self.log
+        else:
             self.beacon("serving", "ok")
             self.clean(release, json.loads(good)["release"] if good else release)
             return
-        except StepError as error:
-            message, stages, log = str(error), dict(self.stages), self.log
-        stage = next(name for name, entry in stages.items() if entry["state"] == "failed")
+        stage = list(stages)[-1]
         if good and good != text:
             before = json.loads(good)
             try:
                 self.roll(before, back=True)
                 message += f"; release {before['release']} serves again"
-            except StepError as error:
+            except (StepError, OSError) as error:
                 message += f"; release {before['release']} could not be put back: {error}"
         self.stages, self.log = stages, log
         self.say(f"failed: {message}")
-        self.save(state="failed", failed=[stage, message])
         self.beacon(stage, "failed", message)
+        self.save(state="failed", failed=[stage, self.redact(message)])
 
     def clean(self, *keep: str) -> None:
         """Remove all releases but `keep`, and the files that none of them has."""

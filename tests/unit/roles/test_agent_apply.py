@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.roles.conftest import FakeBucket, Machine
+from tests.unit.roles.conftest import AGENT, FakeBucket, Machine
 
 
 def applied(machine: Machine) -> dict[str, Any]:
@@ -137,6 +141,98 @@ def test_failed_release_puts_the_one_before_back(machine: Machine) -> None:
         "install" in line for line in (machine.root / "calls.modules").read_text().splitlines() if "write_files" in line
     ]
     assert installs == [True, True, False]  # packages only go forward
+
+
+def test_going_back_restarts_what_the_failed_release_had_started(machine: Machine) -> None:
+    """The old files are back on disk; the unit still runs with, or was stopped by, the new ones."""
+    machine.publish(machine.manifest(1))
+    machine.agent().poll(b"")
+    machine.commands()
+    (machine.root / "calls.fail").write_text(
+        'case "$(basename "$0") $*" in "systemctl restart"*)'
+        ' [ -e "$CALLS.once" ] || { touch "$CALLS.once"; exit 1; };; esac\n'
+    )
+    manifest = machine.manifest(2, release="ffffffffffff")
+    manifest["steps"][1]["config"] = machine.bucket.store(b"#cloud-config\nruncmd: [[worse]]\n")
+    machine.publish(manifest)
+    machine.agent().poll(b"")
+    assert machine.last()["message"].endswith("release 0123456789ab serves again")
+    assert machine.commands().count("systemctl restart sekha.service") == 2
+
+
+def test_killed_after_a_roles_files_were_written_and_told_to_go_back_restarts(machine: Machine) -> None:
+    machine.publish(machine.manifest(1))
+    machine.agent().poll(b"")
+    manifest = machine.manifest(2, release="ffffffffffff")
+    manifest["steps"][1]["config"] = machine.bucket.store(b"#cloud-config\nruncmd: [[other]]\n")
+    machine.publish(manifest)
+    (machine.root / "calls.fail").write_text('case "$*" in *ffffffffffff/roles/sekha.yaml) kill -9 $PPID;; esac\n')
+    code = f"import runpy; runpy.run_path({str(AGENT)!r})['Agent']().poll(b'')"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    machine.commands()
+    machine.publish(machine.manifest(3))
+    machine.agent().poll(b"")
+    assert machine.last()["state"] == "ok"
+    assert "systemctl restart sekha.service" in machine.commands()
+
+
+@pytest.mark.parametrize("full_from", [1, 4])
+def test_a_full_disk_is_reported(machine: Machine, monkeypatch: pytest.MonkeyPatch, full_from: int) -> None:
+    write, writes = machine.module.write, 0
+
+    def full(path: Path, data: str | bytes, mode: int = 0o600) -> None:
+        nonlocal writes
+        writes += path.name == "applied.json"
+        if path.name == "applied.json" and writes >= full_from:
+            raise OSError(28, "No space left on device")
+        write(path, data, mode)
+
+    monkeypatch.setattr(machine.module, "write", full)
+    machine.publish(machine.manifest())
+    machine.agent().loop(range(2))
+    beacon = machine.last()
+    assert (beacon["generation"], beacon["state"]) == (1, "failed")
+    assert "No space left on device" in beacon["message"]
+
+
+def test_an_error_that_nobody_thought_of_is_reported(machine: Machine) -> None:
+    (machine.root / "var/lib/cloud/data/status.json").write_text("")
+    machine.publish(machine.manifest())
+    machine.agent().poll(b"")
+    beacon = machine.last()
+    assert (beacon["stage"], beacon["state"]) == ("packages", "failed")
+    assert "JSONDecodeError" in beacon["message"]
+
+
+def test_a_file_that_a_power_cut_emptied_is_fetched_again(machine: Machine) -> None:
+    """Its name is in the folder, its content never got to the disk. An emptied role would be applied as nothing."""
+    manifest = machine.manifest()
+    machine.publish(manifest)
+    machine.agent().poll(b"")
+    for path in (machine.root / "var/lib/sekha-deploy/files").iterdir():
+        path.write_bytes(b"")
+    machine.publish(machine.manifest(2))
+    machine.agent().poll(b"")
+    release = machine.root / "var/lib/sekha-deploy/release"
+    assert machine.last()["state"] == "ok"
+    assert b"packages: [x]" in (release / "roles/base.yaml").read_bytes()
+    assert (release / "wheels/a.whl").stat().st_size == 5000
+
+
+def test_output_of_commands_is_in_no_file_that_others_can_read(machine: Machine) -> None:
+    machine.agent().run("echo", "password=hunter2")
+    assert not [
+        path for path in (machine.root / "run").rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()
+    ]
+
+
+def test_lines_of_a_secret_and_its_message_after_a_restart_stay_hidden(machine: Machine, bucket: FakeBucket) -> None:
+    (machine.root / "calls.fail").write_text('case "$*" in *base.yaml) echo second-line; exit 1;; esac\n')
+    machine.publish(machine.manifest(secrets=machine.seal({"key": "first-line\nsecond-line"})))
+    machine.agent().poll(b"")
+    machine.agent().poll(b"")
+    assert machine.last()["state"] == "failed"
+    assert "second-line" not in json.dumps(bucket.beacons)
 
 
 @pytest.mark.parametrize("fails", [1, 3])
