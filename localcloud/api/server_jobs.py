@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from localcloud.api.firewall_sync import rules_of
 from localcloud.api.server_state import set_state, spec_of
+from localcloud.backend import ServerSpec
 from localcloud.store import Data
 from localcloud.worker import Operation, Scope
 
@@ -30,8 +31,15 @@ def _created(scope: Scope, args: Data) -> None:
     scope.save("server", {**server, "root_password": None, "state": "starting" if args["start"] else None})
 
 
+def _boot(scope: Scope, spec: ServerSpec) -> None:
+    """Start the machine behind its firewall: a creation that failed halfway must not leave one that starts open."""
+    server = _server(scope, {"server": spec.id})
+    scope.cloud.backend.set_firewall(spec.id, rules_of(scope, server))
+    scope.cloud.backend.start_server(spec)
+
+
 def _start(scope: Scope, args: Data) -> None:
-    scope.cloud.backend.start_server(spec_of(scope, _server(scope, args)))
+    _boot(scope, spec_of(scope, _server(scope, args)))
 
 
 def _stop(scope: Scope, args: Data) -> None:
@@ -52,14 +60,13 @@ def _rebuild(scope: Scope, args: Data) -> None:
     new = spec_of(scope, {**server, **args["change"]})
     backend.stop_server(server["id"], hard=True)
     backend.rebuild_server(new)
-    backend.set_firewall(server["id"], rules_of(scope, server))
-    backend.start_server(new)
+    _boot(scope, new)
 
 
 def _change_type(scope: Scope, args: Data) -> None:
     new = spec_of(scope, {**_server(scope, args), **args["change"]})
     scope.cloud.backend.update_server(new)
-    scope.cloud.backend.start_server(new)
+    _boot(scope, new)
 
 
 def _changed(scope: Scope, args: Data) -> None:

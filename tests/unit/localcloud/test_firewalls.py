@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support import wait_for
 from tests.unit.localcloud.conftest import Json, Rig
-from tests.unit.localcloud.test_servers import act, make
+from tests.unit.localcloud.test_servers import BASE, act, make
 
 SSH: Json = {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0", "::/0"]}
 WEB: Json = {"direction": "in", "protocol": "tcp", "port": "80-443", "source_ips": ["0.0.0.0/0"], "description": "web"}
@@ -116,3 +116,18 @@ def test_private_servers_and_limits(rig: Rig) -> None:
     to = [{"type": "server", "server": {"id": server["id"]}}]
     assert rig.error("POST", "/firewalls", {"name": "f", "apply_to": to}) == (422, "private_net_only_server")
     assert rig.ask("GET", "/firewalls")["firewalls"] == []  # nothing half made
+
+
+def test_no_server_starts_before_its_firewall_is_in_place(rig: Rig) -> None:
+    firewall = rig.done(rig.ask("POST", "/firewalls", {"name": "f", "rules": [SSH]}, 201))["firewall"]
+    rig.backend.fail["set_firewall"] = "nft: no"
+    answer = rig.ask("POST", "/servers", {**BASE, "firewalls": [{"firewall": firewall["id"]}]}, 201)
+    server = answer["server"]
+    assert [rig.end_of(f"/actions/{a['id']}")["status"] for a in (answer["action"], *answer["next_actions"])] == [
+        "error",
+        "error",
+    ]
+    assert server["id"] not in rig.backend.running
+    rig.backend.fail.clear()
+    act(rig, server, "poweron")
+    assert [rule.port for rule in rig.backend.firewalls[server["id"]] or ()] == ["22"]
