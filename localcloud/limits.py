@@ -68,7 +68,7 @@ class _Cgroups:
             for procs in self._group(top, server_id).rglob("cgroup.procs"):
                 with contextlib.suppress(OSError):
                     found |= {int(line) for line in procs.read_text().split()}
-        return found
+        return found - {0}  # 0: a process of a namespace we can't see into; to kill(2) it would mean ourselves
 
     def groups(self) -> list[Path]:
         found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from localcloud.machines.sh import run
 GB = 2**30
 
 
-def mounts_below(folder: Path) -> list[Path]:
+def mounts_below(folder: Path, table: Path = Path("/proc/self/mounts")) -> list[Path]:
     """Mount points in or below a folder, innermost first."""
     found = []
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        point = Path(line.split()[1].encode().decode("unicode_escape"))
+    for line in table.read_text().splitlines():
+        # The kernel writes blanks and backslashes as octal numbers, and nothing else.
+        point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split(" ")[1]))
         if point == folder or folder in point.parents:
             found.append(point)
     return sorted(found, key=lambda p: len(p.parts), reverse=True)

@@ -73,8 +73,11 @@ class Paths:
 
 
 def paths_from_env() -> Paths:
-    """SEKHA_CACHE (default ${XDG_CACHE_HOME:-~/.cache}/sekha-deploy) and SEKHA_CLOUD_DIR (default its cloud/)."""
+    """SEKHA_CACHE (default ${XDG_CACHE_HOME:-~/.cache}/sekha-deploy) and SEKHA_CLOUD_DIR (default its cloud/).
+
+    Without symbolic links, for the kernel names mounts and files of loop devices by their real paths.
+    """
     home_cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    cache = Path(os.environ.get("SEKHA_CACHE") or Path(home_cache) / "sekha-deploy").absolute()
-    cloud = Path(os.environ.get("SEKHA_CLOUD_DIR") or cache / "cloud").absolute()
+    cache = Path(os.environ.get("SEKHA_CACHE") or Path(home_cache) / "sekha-deploy").resolve()
+    cloud = Path(os.environ.get("SEKHA_CLOUD_DIR") or cache / "cloud").resolve()
     return Paths(cache=cache, cloud=cloud)

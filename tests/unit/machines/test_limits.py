@@ -73,3 +73,9 @@ def test_a_limit_that_cannot_be_set_warns(tree: str, file: str, request: pytest.
 
 def test_groups_lists_what_is_there(v2: Path) -> None:
     assert detect(v2).groups() == [v2 / "slc", v2 / "slc/7"]
+
+
+def test_processes_of_unseen_namespaces_are_left_alone(v2: Path) -> None:
+    """The kernel shows them as 0, and kill(0) would end the caller's own process group."""
+    (v2 / "slc/7/cgroup.procs").write_text("0\n4194999\n0\n")
+    assert detect(v2).pids(7) == {4194999}

@@ -14,7 +14,7 @@ import yaml
 
 from localcloud import aptconf, metadata, objects
 from localcloud.backend import Nic, ServerSpec
-from localcloud.machines import guest, nics, process, router, runner
+from localcloud.machines import disk, guest, nics, paths, process, router, runner
 from tests.support import wait_for
 
 SPEC = ServerSpec(
@@ -125,3 +125,20 @@ def test_the_runner_keeps_wanted_when_the_host_shuts_down(tmp_path: Path) -> Non
         os.kill(child.pid, signal.SIGTERM)
         assert child.wait(20) == 0
     assert (tmp_path / "wanted").exists()
+
+
+def test_a_cache_behind_a_symbolic_link_has_its_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's lists of mounts and loop devices know no links; what is ours would not be found in them."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "disk")
+    monkeypatch.setenv("SEKHA_CACHE", str(tmp_path / "home" / "cache"))
+    monkeypatch.delenv("SEKHA_CLOUD_DIR", raising=False)
+    found = paths.paths_from_env()
+    assert (found.cache, found.cloud) == (tmp_path / "disk/cache", tmp_path / "disk/cache/cloud")
+
+
+def test_mounts_of_any_name_are_found(tmp_path: Path) -> None:
+    table = tmp_path / "mounts"
+    lines = (r"ext4 /c/josé\040x/1/disk ext4 rw 0 0", r"o /c/josé\040x/1/disk/m o rw 0 0", "o /c/other o rw 0 0")
+    table.write_text("\n".join(lines) + "\n")
+    assert disk.mounts_below(Path("/c/josé x"), table) == [Path("/c/josé x/1/disk/m"), Path("/c/josé x/1/disk")]
