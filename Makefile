@@ -57,6 +57,9 @@ bench-rate: ## how exactly several workers keep the rate limit, over 30 s
 eval-retrieval: ## recall@5 and @10 by words, by meaning, and fused
 	@$(RUN) --dev bench/run retrieval
 
+costs: ## what CONVERSATIONS=50000 cost a month on every cloud (JSON=1, CSV=file, CHART=stem, DATABASE=managed)
+	@$(RUN) python -m infra.compare_command
+
 lock: ## lock the dependencies again after editing a *.in file
 	@$(RUN) tools/lock
 
