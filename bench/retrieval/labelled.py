@@ -118,7 +118,7 @@ def labelled(seed: int = 4, conversations: int = 400, questions: int = 300) -> L
         made[chance.randrange(conversations)][1].append(answer)
         asked.append(Question(f"What was {code} about?", answer))
     for _, messages in made:
-        for _ in range(4):
+        for _ in range(2):
             talk = chance.choice(_SMALL_TALK).format(w=chance.choice(_THINGS))
             messages.insert(chance.randrange(len(messages) + 1), talk)
     return Labelled(made, asked)

@@ -20,7 +20,7 @@ from sekha_service.store import OutboxItem
 
 from .texts import Texts
 
-_BATCH = 2000
+_BATCH = 500  # larger ones take Chroma longer than our client waits, on a busy machine
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
 

@@ -1,6 +1,6 @@
 """`python -m bench.service.rate`: how exactly the rate limit is kept by several workers, and that /health has none.
 
-Sends far more than is allowed for 30 s (SECONDS_LIMITED) on 16 connections; the answers other than 429 are compared with
+Sends far more than is allowed for 30 s (SECONDS_LIMITED), on 16 connections; answers other than 429 are compared with
 rate * seconds + burst. Fails beyond 5 %.
 """
 

@@ -16,6 +16,7 @@ from .store import Store
 EXACT_LIMIT = 2000
 _SLACK = 16  # candidates beyond the page: ties at its end, and messages deleted a moment ago
 _MOST_CANDIDATES = 20_000
+_MOST_EXACT = 200_000  # 300 MB of vectors; beyond, what the index found is the answer
 _log = logging.getLogger("sekha.search")
 
 
@@ -57,13 +58,13 @@ class Search:
             ask = min(ask * 4, _MOST_CANDIDATES)
         if len(hits) < wanted and ask >= _MOST_CANDIDATES and len(found) >= ask and not where.empty:
             # The matches are many, yet far from the query: read them all.
-            return await self._exact(vector, where, None, wanted) or []
+            return await self._exact(vector, where, _MOST_EXACT, wanted) or hits
         return hits
 
-    async def _exact(self, vector: Vectors, where: MessageFilter, most: int | None, wanted: int) -> list[Hit] | None:
+    async def _exact(self, vector: Vectors, where: MessageFilter, most: int, wanted: int) -> list[Hit] | None:
         """Score every matching message from the store's vectors; None when more than `most` match."""
-        rows = await self._store.vectors(where, self._embedder.model, 1_000_000 if most is None else most + 1)
-        if most is not None and len(rows) > most:
+        rows = await self._store.vectors(where, self._embedder.model, most)
+        if rows is None:
             return None
         if not rows:
             return []

@@ -67,8 +67,8 @@ class Store(Overview, Memories, Protocol):
     async def hits(self, scores: dict[UUID, float], where: MessageFilter) -> list[Hit]:
         """The messages of these ids that exist and match, with their scores, in no order."""
 
-    async def vectors(self, where: MessageFilter, model: str, limit: int) -> list[tuple[UUID, bytes]]:
-        """Vectors of the messages that match, at most `limit`, in no order."""
+    async def vectors(self, where: MessageFilter, model: str, most: int) -> list[tuple[UUID, bytes]] | None:
+        """Vectors of the messages that match, in no order; None when more than `most` match."""
 
     async def rebuild(self) -> int:
         """Queue every message for a new vector, unless that is under way; returns how many wait for one."""

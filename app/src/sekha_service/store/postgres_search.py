@@ -70,14 +70,19 @@ class PostgresSearch:
         )
         return [_hit(row, scores[row[0]]) for row in rows]
 
-    async def vectors(self, where: MessageFilter, model: str, limit: int) -> list[tuple[UUID, bytes]]:
+    async def vectors(self, where: MessageFilter, model: str, most: int) -> list[tuple[UUID, bytes]] | None:
         condition, values = message_condition(where)
+        # Counted first: no vector is sent in vain.
         rows = await self.__pool.fetch(
-            f"SELECT m.id, e.vector {_FROM} JOIN embeddings e ON e.message_id = m.id "
-            f"WHERE e.model = %s AND {condition} LIMIT %s",
-            [model, *values, limit],
+            f"WITH chosen AS MATERIALIZED (SELECT m.id {_FROM} JOIN embeddings e ON e.message_id = m.id "  # noqa: S608 - fixed texts
+            f"WHERE e.model = %s AND {condition} LIMIT %s), counted AS (SELECT count(*) AS n FROM chosen) "
+            "SELECT counted.n, e.message_id, e.vector FROM counted LEFT JOIN "
+            "(chosen JOIN embeddings e ON e.message_id = chosen.id) ON counted.n <= %s",
+            [model, *values, most + 1, most],
         )
-        return [(row[0], row[1]) for row in rows]
+        if rows[0][0] > most:
+            return None
+        return [(row[1], row[2]) for row in rows if row[1] is not None]
 
 
 def _hit(row: tuple[Any, ...], score: float) -> Hit:

@@ -64,13 +64,14 @@ class SqliteSearch:
         found = [hit(row, 0.0) for row in rows]
         return [Hit(h.message, h.label, h.folder, h.status, h.importance_score, scores[h.message.id]) for h in found]
 
-    async def vectors(self, where: MessageFilter, model: str, limit: int) -> list[tuple[UUID, bytes]]:
+    async def vectors(self, where: MessageFilter, model: str, most: int) -> list[tuple[UUID, bytes]] | None:
         condition, values = message_condition(where)
         sql = (
             f"SELECT m.id, e.vector {JOINED} JOIN embeddings e ON e.message_id = m.id "
             f"WHERE e.model = ? AND {condition} LIMIT ?"
         )
-        return [(UUID(row[0]), row[1]) for row in await self._rows(sql, [model, *values, limit])]
+        rows = await self._rows(sql, [model, *values, most + 1])
+        return None if len(rows) > most else [(UUID(row[0]), row[1]) for row in rows]
 
     async def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         def read(db: Connection) -> list[tuple[Any, ...]]:
