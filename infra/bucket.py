@@ -11,7 +11,7 @@ from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource,
 
 from infra import object_store
 from infra.bucket_policy import policy
-from infra.object_store import StoreConfig
+from infra.object_store import OWNER, StoreConfig
 
 OWNER_TAG = "sekha-stack"
 INPUTS = ("stack", "endpoint", "name", "nodes", "principal", "code")
@@ -69,11 +69,11 @@ def ensure(store: StoreConfig, stack: str, nodes: list[str]) -> None:
 
 def _claim(store: object_store.Store, stack: str) -> None:
     """Mark the bucket as the stack's, and refuse one that is another's."""
-    owner = store.read_json("owner.json").get("stack")
+    owner = store.read_json(OWNER).get("stack")
     if owner not in (None, stack):
         raise BucketError(f"bucket {store.bucket} belongs to stack {owner!r}; set sekha:bucket.name to another")
     if owner is None:
-        store.write_json("owner.json", {"stack": stack})
+        store.write_json(OWNER, {"stack": stack})
 
 
 class Bucket(Resource, module="sekha", name="Bucket"):

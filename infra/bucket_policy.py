@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.object_store import BACKUPS, DESIRED, FILES, STATUS
+from infra.object_store import BACKUPS, DESIRED, FILES, GENERATIONS, OWNER, STATUS
 
 
 def policy(bucket: str, principal: str, nodes: list[str]) -> dict[str, Any]:
     """An S3 bucket policy for the key of `nodes`: read files and desired state, write status and backups.
 
-    Everything else is denied in words, so that no other rule can give it: above all deleting versions and changing the
-    policy. `principal` is what the store knows the key as (versitygw: the access key; AWS and Ceph: an ARN).
+    What would harm is denied in words as well, because at some stores every key of a project may do all that no policy
+    denies: deleting versions, by itself or by a lifecycle rule, and changing releases, policy or access lists.
+    `principal` is what the store knows the key as (versitygw: the access key; AWS and Ceph: an ARN).
     """
     who = {"AWS": [principal]}
     base = f"arn:aws:s3:::{bucket}"
@@ -25,14 +26,22 @@ def policy(bucket: str, principal: str, nodes: list[str]) -> dict[str, Any]:
             _rule("write", "Allow", who, ["s3:PutObject", "s3:AbortMultipartUpload"], writable),
             _rule("expire", "Allow", who, ["s3:DeleteObject"], [f"{base}/{BACKUPS}*"]),
             _rule("list", "Allow", who, ["s3:ListBucket"], [base]),
-            _rule("keepversions", "Deny", who, ["s3:DeleteObjectVersion"], [f"{base}/*"]),
+            _rule(
+                "keepversions", "Deny", who,
+                ["s3:DeleteObjectVersion", "s3:PutObjectAcl", "s3:PutObjectRetention", "s3:PutObjectLegalHold",
+                 "s3:BypassGovernanceRetention"],
+                [f"{base}/*"],
+            ),
             _rule(
                 "keepreleases", "Deny", who, ["s3:PutObject", "s3:DeleteObject"],
-                [f"{base}/{FILES}*", f"{base}/{DESIRED}*"],
+                [f"{base}/{FILES}*", f"{base}/{DESIRED}*", f"{base}/{GENERATIONS}*", f"{base}/{OWNER}"],
             ),
             _rule(
                 "keepbucket", "Deny", who,
-                ["s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketVersioning", "s3:DeleteBucket"], [base],
+                ["s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketVersioning", "s3:DeleteBucket",
+                 "s3:PutLifecycleConfiguration", "s3:PutBucketAcl", "s3:PutBucketObjectLockConfiguration",
+                 "s3:PutReplicationConfiguration"],
+                [base],
             ),
         ],
     }  # fmt: skip

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from infra import keys
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ABSURD = 1_000_000_000
 SINGLE_SERVER_LIMIT = 100_000  # conversations; from there on the guide asks for a cluster
 
@@ -161,6 +162,14 @@ def endpoint(value: str) -> str:
     if url.scheme != "https" or not url.hostname or url.path not in ("", "/") or url.query or url.username:
         raise BadValueError("must be an https URL without a path, e.g. https://fsn1.your-objectstorage.com")
     return value.rstrip("/")
+
+
+def cloud_endpoint(value: str) -> str:
+    """The URL of a cloud's API: https, or http on this machine's loopback, because the token travels on it."""
+    url = urlsplit(value)
+    if not url.hostname or not (url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)):
+        raise BadValueError("must be an https URL, e.g. https://api.hetzner.cloud/v1; http only on 127.0.0.1")
+    return value
 
 
 def readable_file(value: str) -> str:

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from infra.checks import LOOPBACK
 from infra.config_reader import PROJECT, Problem
 from infra.cost import Cost
 from infra.plan import FirewallRule, Plan
@@ -51,7 +52,7 @@ def firewall(rules: Iterable[FirewallRule]) -> list[Problem]:
 
 def protection(settings: Settings) -> list[Problem]:
     """What holds data is protected wherever the machines are real: not on the local cloud, whose API is on loopback."""
-    if settings.protect or urlsplit(settings.hcloud_endpoint).hostname in ("127.0.0.1", "localhost"):
+    if settings.protect or urlsplit(settings.hcloud_endpoint).hostname in LOOPBACK:
         return []
     return [
         Problem(f"{PROJECT}:protect", "false", "only a stack on the local cloud may go unprotected; set it to true")

@@ -14,6 +14,7 @@ FILES = "releases/files/"
 DESIRED = "desired/"
 STATUS = "status/"
 BACKUPS = "backups/"
+OWNER = "owner.json"  # whose the bucket is
 GENERATIONS = "generations/"  # the operator's own: outlives desired/, so that a generation is never used twice
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import ssl
@@ -42,7 +43,7 @@ def stage_blobs(bundle: Bundle, folder: Path) -> None:
         target, fresh = folder / digest, folder / f".{digest}.{os.getpid()}"
         fresh.unlink(missing_ok=True)
         if isinstance(source, bytes):
-            if target.exists():
+            if target.exists() and target.read_bytes() == source:
                 continue
             fresh.touch(mode=0o600)
             fresh.write_bytes(source)
@@ -123,7 +124,7 @@ def next_generation(store: Store, node: str, known: int) -> int:
 
 
 def upload(store: Store, manifest: dict[str, Any]) -> None:
-    """Store the release's files that the bucket lacks. Raises ReleaseError when one is not in the cache."""
+    """Store the release's files that the bucket lacks. Raises ReleaseError when one is not in the cache, or damaged."""
     wanted = [step["config"] for step in manifest["steps"]] + [row["sha256"] for row in manifest["files"]]
     if manifest.get("secrets"):
         wanted.append(manifest["secrets"]["sha256"])
@@ -133,8 +134,18 @@ def upload(store: Store, manifest: dict[str, Any]) -> None:
         raise ReleaseError(f"{len(absent)} files of the release are not in {folder}; run the program again")
     if missing:
         say(f"uploading {len(missing)} of {len(set(wanted))} files")
+
+    def put(digest: str) -> None:
+        body = (folder / digest).read_bytes()
+        if hashlib.sha256(body).hexdigest() != digest:  # under its name in the bucket it would never be replaced
+            raise ReleaseError(
+                f"{(folder / digest).resolve()} was changed or damaged after the release was made from it; "
+                "remove it and run the program again"
+            )
+        store.put_file(digest, body)
+
     with ThreadPoolExecutor(UPLOADS) as pool:
-        list(pool.map(lambda digest: store.put_file(digest, (folder / digest).read_bytes()), missing))
+        list(pool.map(put, missing))
 
 
 class Release(Resource, module="sekha", name="Release"):

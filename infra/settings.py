@@ -153,6 +153,7 @@ def parse(
         read.checked("hcloud:token", f"(secret of {len(token)} characters)", token, checks.hcloud_token, "")
     if token and encrypted is not None and config.get("hcloud:token") and "hcloud:token" not in encrypted:
         read.note("hcloud:token", "(not shown)", "is not encrypted; run: pulumi config set --secret hcloud:token")
+    endpoint = config.get("hcloud:endpoint") or environ.get("HCLOUD_ENDPOINT") or "https://api.hetzner.cloud/v1"
     settings = Settings(
         stack=stack,
         cloud=cloud,
@@ -170,9 +171,7 @@ def parse(
         release_timeout=read.integer("releaseTimeout", 900, checks.between(60, 7200, "seconds")),
         trusted_signers=read.texts("trustedSigners", checks.signer),
         bucket=_bucket(read),
-        hcloud_endpoint=config.get("hcloud:endpoint")
-        or environ.get("HCLOUD_ENDPOINT")
-        or "https://api.hetzner.cloud/v1",
+        hcloud_endpoint=read.checked("hcloud:endpoint", endpoint, endpoint, checks.cloud_endpoint, ""),
         secrets=Secrets(
             api_key=read.secret("apiKey", checks.api_key, encrypted),
             stack_key=read.secret("stackKey", checks.stack_key, encrypted),

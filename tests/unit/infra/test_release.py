@@ -136,6 +136,23 @@ def test_only_missing_files_travel(wheelhouse: Path, tmp_path: Path, monkeypatch
         release.upload(MemoryStore(), made.manifest)  # type: ignore[arg-type]
 
 
+def test_a_damaged_file_is_made_again_or_refused_but_never_uploaded(
+    wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut left an empty file; a wheel was overwritten while the program ran."""
+    monkeypatch.setenv("SEKHA_CACHE", str(tmp_path))
+    made, folder, store = release_bundle.build(_variables(), wheelhouse), release.blob_folder("test"), MemoryStore()
+    release.stage_blobs(made, folder)
+    role = folder / made.manifest["steps"][0]["config"]
+    role.write_bytes(b"")
+    release.stage_blobs(made, folder)
+    assert role.read_bytes() == made.blobs[role.name]
+    (wheelhouse / "service.txt").write_bytes(b"cut sh")
+    with pytest.raises(ReleaseError, match=r"service\.txt was changed or damaged"):
+        release.upload(store, made.manifest)  # type: ignore[arg-type]
+    assert all(hashlib.sha256(body).hexdigest() == digest for digest, body in store.stored.items())
+
+
 WANTED = Wanted("n", "42", 5)
 
 

@@ -91,6 +91,12 @@ def test_the_token_may_come_from_the_environment() -> None:
     assert made.hcloud_endpoint == "http://127.0.0.1:1/v1"
 
 
+@pytest.mark.parametrize("endpoint", ["http://api.hetzner.cloud/v1", "ftp://127.0.0.1", "api.hetzner.cloud"])
+def test_the_token_never_travels_in_clear(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match=r"hcloud:endpoint = .* must be an https URL"):
+        parse(samples.config() | {"hcloud:endpoint": endpoint}, "test", {})
+
+
 def test_all_problems_come_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         samples.settings(conversations=-1, domain="x", adminCidrs=["a", "b"], apiKey=None)
