@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: help up down destroy init preview outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals
+.PHONY: help secret up down destroy init preview outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -12,6 +12,9 @@ up: ## bring up STACK; for `local` on a local cloud of its own
 
 init: ## generate the secrets of STACK (API key, stack key, signing key) into Pulumi.STACK.yaml
 	@$(RUN) --tools python -m ops init --stack $(STACK)
+
+secret: ## set the secret NAME of STACK from the terminal or a pipe, encrypted (e.g. NAME=bucketAccessKey)
+	@$(RUN) --tools python -m ops secret --stack $(STACK)
 
 preview: ## what `up` would change, against the real state of the cloud (EXPECT_NO_CHANGES=1: fail on any)
 	@$(RUN) --tools python -m ops preview --stack $(STACK)

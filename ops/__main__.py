@@ -11,6 +11,7 @@ from ops import up
 from ops.engine import LOCAL, Engine, OperatorError
 from ops.init import init
 from ops.local import engine as local_engine
+from ops.secret import secret
 from ops.show import json_line
 from ops.status import status
 
@@ -41,7 +42,15 @@ def outputs(stack: str) -> None:
     print(json.dumps(engine_of(stack).outputs(), sort_keys=True))
 
 
-COMMANDS = {"up": up.up, "init": init, "preview": preview, "outputs": outputs, "destroy": destroy, "status": status}
+COMMANDS = {
+    "up": up.up,
+    "init": init,
+    "preview": preview,
+    "outputs": outputs,
+    "destroy": destroy,
+    "status": status,
+    "secret": secret,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
