@@ -79,9 +79,10 @@ def attach(call: Call) -> Answer:
         other = call.find("network", nic["network"])
         if IPv4Network(other["ip_range"]).overlaps(IPv4Network(network["ip_range"])):
             raise refused("networks_overlap", f"network overlaps {other['name']!r}, which the server is attached to")
-    server["private_net"].append(allocate(call, network, call.body))
+    nic = allocate(call, network, call.body)
+    server["private_net"].append(nic)
     call.save("server", server)
-    args = {"server": server["id"], "network": network["id"]}
+    args = {"server": server["id"], "network": network["id"], "mac": nic["mac_address"]}
     resources = [("server", server["id"]), ("network", network["id"])]
     return 201, {"action": call.act("attach_to_network", resources, "attach_network", args)}
 
@@ -102,7 +103,7 @@ def detach(call: Call) -> Answer:
     server = call.target("server")
     nic = _nic(call, server)
     require_alive(server)
-    args = {"server": server["id"], "network": nic["network"]}
+    args = {"server": server["id"], "network": nic["network"], "mac": nic["mac_address"]}
     resources = [("server", server["id"]), ("network", nic["network"])]
     return 201, {"action": call.act("detach_from_network", resources, "detach_network", args)}
 
@@ -130,8 +131,9 @@ def _work_detach(scope: Scope, args: Data) -> None:
 
 
 def _forget(scope: Scope, args: Data) -> None:
+    """Take out that interface. Not a later one to the same network: a detachment may have been asked for twice."""
     if server := scope.get("server", args["server"]):
-        server["private_net"] = [nic for nic in server["private_net"] if nic["network"] != args["network"]]
+        server["private_net"] = [nic for nic in server["private_net"] if nic["mac_address"] != args["mac"]]
         scope.save("server", server)
 
 

@@ -99,7 +99,8 @@ def detach(call: Call) -> Answer:
     if data["server"] is None:
         raise refused("service_error", "volume is not attached to a server")
     resources = [("server", data["server"]), (KIND, data["id"])]
-    return 201, {"action": call.act("detach_volume", resources, "detach_volume", {"volume": data["id"]})}
+    args = {"volume": data["id"], "server": data["server"]}
+    return 201, {"action": call.act("detach_volume", resources, "detach_volume", args)}
 
 
 def resize(call: Call) -> Answer:
@@ -119,6 +120,13 @@ def _set(scope: Scope, args: Data, **values: object) -> None:
         scope.save(KIND, {**data, **values})
 
 
+def _free(scope: Scope, args: Data) -> None:
+    """The volume is that server's no more. It may be another's by now: when the detachment had been asked for twice."""
+    data = scope.get(KIND, args["volume"])
+    if data and data["server"] == args["server"]:
+        scope.save(KIND, {**data, "server": None})
+
+
 def _work_create(scope: Scope, args: Data) -> None:
     data = scope.get(KIND, args["volume"])
     if data:
@@ -136,10 +144,10 @@ def _work_resize(scope: Scope, args: Data) -> None:
 OPERATIONS = {
     "create_volume": Operation(work=_work_create, done=lambda scope, args: _set(scope, args, status="available")),
     "delete_volume": Operation(work=lambda scope, args: scope.cloud.backend.delete_volume(args["volume"])),
-    "attach_volume": Operation(work=_work_attach, failed=lambda scope, args: _set(scope, args, server=None)),
+    "attach_volume": Operation(work=_work_attach, failed=_free),
     "detach_volume": Operation(
         work=lambda scope, args: scope.cloud.backend.detach_volume(args["volume"]),
-        done=lambda scope, args: _set(scope, args, server=None),
+        done=_free,
     ),
     "resize_volume": Operation(work=_work_resize, done=lambda scope, args: _set(scope, args, size=args["size"])),
 }

@@ -98,9 +98,11 @@ def leader(folder: Path) -> Process | None:
 
 def enter(folder: Path, *namespaces: str) -> list[str]:
     """Command prefix that runs a command inside (all namespaces, or those given, as "--mount")."""
-    first = leader(folder)
-    if not first:
-        raise BackendError("the machine is not running")
+    end = time.monotonic() + BOOT_LIMIT
+    while not (first := leader(folder)):  # a machine that is just rebooting is back in a moment
+        if not is_running(folder) or time.monotonic() > end:
+            raise BackendError("the machine is not running")
+        time.sleep(0.02)
     return ["nsenter", f"--target={first.pid}", *(namespaces or ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"))]  # fmt: skip # noqa: E501
 
 
@@ -132,10 +134,14 @@ def wait_off(folder: Path, timeout: float) -> bool:
 def pull_plug(folder: Path) -> None:
     """Kill the machine at once; returns when it is off."""
     (folder / "halt").touch()
-    for found in (leader(folder), nspawn(folder)):
-        if found:
-            found.kill(signal.SIGKILL)
-    if not wait_off(folder, 5):
+    end = time.monotonic() + 5
+    while True:  # again and again: a machine that is just rebooting is a new process in a moment
+        for found in (leader(folder), nspawn(folder)):
+            if found:
+                found.kill(signal.SIGKILL)
+        if wait_off(folder, 0.1) or time.monotonic() > end:
+            break
+    if is_running(folder):
         last = process.load(folder / "runner.pid")
         if last:
             last.kill(signal.SIGKILL)

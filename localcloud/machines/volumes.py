@@ -144,12 +144,22 @@ def attach(paths: Paths, volume_id: int, server_id: int, limits: Limits, *, auto
         taken = of_server(paths, server_id).values()
         name = next(n for n in NAMES if n not in taken)
         write(paths.volumes / f"{volume_id}.json", json.dumps({"server": server_id, "name": name}))
+    try:
+        _plug(paths, volume_id, server_id, limits, automount=automount)
+    except (BackendError, OSError):
+        _forget(paths, volume_id, server_id, limits)  # else nobody could have it any more
+        raise
+
+
+def _plug(paths: Paths, volume_id: int, server_id: int, limits: Limits, *, automount: bool) -> None:
+    """The device node, and with `automount` the mount."""
     prepare(paths, server_id, limits)
     folder = paths.server(server_id)
     link = f"/dev/disk/by-id/scsi-0HC_Volume_{volume_id}"
     if guest.is_running(folder):
         loop, name = ensure_loop(paths.volume(volume_id)), of_server(paths, server_id)[volume_id]
-        script = f"mkdir -p /dev/disk/by-id && {{ [ -b /dev/{name} ] || mknod -m 660 /dev/{name} b {loop.major} {loop.minor}; }} && ln -sfn ../../{name} {link}"  # fmt: skip # noqa: E501
+        # Any old node goes: one that an earlier volume left would be that volume's device.
+        script = f"mkdir -p /dev/disk/by-id && rm -f /dev/{name} && mknod -m 660 /dev/{name} b {loop.major} {loop.minor} && ln -sfn ../../{name} {link}"  # fmt: skip # noqa: E501
         guest.run_inside(folder, "sh", "-c", script)
     if automount:
         point = f"/mnt/HC_Volume_{volume_id}"
@@ -178,11 +188,21 @@ def detach(paths: Paths, volume_id: int, limits: Limits) -> None:
               umount "$point" 2>/dev/null || umount -l "$point"
             done
             rm -f /dev/{name} /dev/disk/by-id/scsi-0HC_Volume_{volume_id}"""
-        guest.run_inside(folder, "sh", "-c", script, check=False)
+        try:
+            guest.run_inside(folder, "sh", "-c", script, check=False)
+        except BackendError:
+            if guest.is_running(folder):  # one that went off meanwhile has nothing mounted
+                raise
+    _forget(paths, volume_id, server_id, limits)
+
+
+def _forget(paths: Paths, volume_id: int, server_id: int, limits: Limits) -> None:
+    """The server has no right to the volume any more, and no record of it."""
+    loop = loop_of(paths.volume(volume_id))
     if loop:
         limits.allow_device(server_id, loop.major, loop.minor, False)
     (paths.volumes / f"{volume_id}.json").unlink(missing_ok=True)
-    if folder.is_dir():
+    if paths.server(server_id).is_dir():
         prepare(paths, server_id, limits)
     release_loop(paths.volume(volume_id))
 

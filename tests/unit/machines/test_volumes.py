@@ -1,0 +1,72 @@
+"""Volumes whose attachment fails halfway, and machines that are just rebooting."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from localcloud.backend import BackendError
+from localcloud.limits import CgroupV2
+from localcloud.machines import guest, process, volumes
+from localcloud.machines.paths import Paths
+
+
+def test_a_volume_that_could_not_be_attached_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths(cache=tmp_path, cloud=tmp_path / "cloud")
+    paths.make()
+    paths.server(7).mkdir()
+    paths.volume(3).touch()
+    loop = volumes.Loop("/dev/loop0", 7, 0, dying=False)
+    monkeypatch.setattr(volumes, "ensure_loop", lambda file: loop)
+    monkeypatch.setattr(volumes, "loop_of", lambda file: None)
+    monkeypatch.setattr(guest, "is_running", lambda folder: True)
+
+    def broken(*_: object, **__: object) -> str:
+        raise BackendError("the machine is not running")
+
+    monkeypatch.setattr(guest, "run_inside", broken)
+    with pytest.raises(BackendError, match="not running"):
+        volumes.attach(paths, 3, 7, CgroupV2(tmp_path), automount=False)
+    assert volumes.attached_to(paths, 3) is None
+    assert (paths.server(7) / "guest/volumes").read_text() == "", "the next boot must not find it"
+
+
+def test_entering_a_machine_waits_for_its_reboot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = process.process(os.getpid())
+    assert me is not None
+    tries: list[Path] = []
+
+    def leader(folder: Path) -> process.Process | None:
+        tries.append(folder)
+        return me if len(tries) > 2 else None
+
+    monkeypatch.setattr(guest, "leader", leader)
+    me.save(tmp_path / "runner.pid")
+    assert guest.enter(tmp_path)[1] == f"--target={me.pid}"
+    tries.clear()
+    (tmp_path / "runner.pid").unlink()
+    with pytest.raises(BackendError, match="not running"):
+        guest.enter(tmp_path)
+
+
+def test_the_plug_is_pulled_on_a_machine_that_is_just_rebooting(tmp_path: Path) -> None:
+    """The runner starts the machine anew while we look at the old one: the new one goes too."""
+    runner = process.spawn(["/bin/sleep", "60"], tmp_path / "runner.pid", tmp_path / "log")
+    machine = process.spawn(["/bin/sleep", "60"], tmp_path / "nspawn.pid", tmp_path / "log")
+
+    def reboot() -> None:
+        (tmp_path / "state.json").write_text(json.dumps({"nspawn": {"pid": machine.pid, "start": machine.start}}))
+        machine.wait_gone(10)
+        process.stop(tmp_path / "runner.pid")
+
+    thread = threading.Timer(0.3, reboot)
+    thread.start()
+    guest.pull_plug(tmp_path)
+    thread.join()
+    gone = (machine.alive(), runner.alive())
+    process.stop(tmp_path / "nspawn.pid")
+    assert gone == (False, False)
