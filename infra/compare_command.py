@@ -40,15 +40,13 @@ def _draw(made: compare_report.Comparison, stem: Path) -> None:
     foot = [
         f"{q.offer.title}: {q.total} {q.offer.currency}, {compare_report.plans(q)}, {q.offer.region}" for q in priced
     ]
-    days = sorted(line.source.as_of for q in priced for line in q.lines)
-    if days:
-        span = f"{days[0]} to {days[-1]}"
-        foot.append(f"List prices as known on {span}, on demand, not fetched from the clouds; see docs/costs.md")
-    foot += [
-        f"{q.offer.title}: prices for new orders changed on {q.offer.superseded[0]}; the new ones are not in these figures"
-        for q in made.quotes
-        if q.offer.superseded
-    ]
+    sources = [source for q in made.quotes for source in q.offer.sources()]
+    days = sorted(source.as_of for source in sources)
+    read = "" if all(source.fetched for source in sources) else ", not all read from the clouds"
+    foot.append(f"List prices on demand, as known from {days[0]} to {days[-1]}{read}; see docs/costs.md")
+    for offer in (q.offer for q in made.quotes):
+        if offer.superseded:
+            foot.append(f"{offer.title}: new orders cost more since {offer.superseded[0]}; not in these figures")
     title, subtitle = compare_report.heading(made.quotes[0].need), compare_report.rate_line(made.rate)
     for path in chart.write(stem, title, subtitle, bars, foot):
         print(f"wrote {path}", file=sys.stderr)
