@@ -83,12 +83,19 @@ def up(paths: Paths) -> None:
             f"route replace {PUBLIC_IPV6} via {a.UPLINK6_ROUTER} dev {a.UPLINK}",
         ])  # fmt: skip
     firewall.load_base()
-    run("nft", "-f", "-", stdin=nat_ruleset(device))
+    before = read_json(saved)
+    was_router = not isinstance(before, dict) or before["ip_forward"] != "0"
+    run("nft", "-f", "-", stdin=host_ruleset(device, was_router=was_router))
     FORWARD.write_text("1")
 
 
-def nat_ruleset(device: str) -> str:
-    """The host's own table: machines leave through `device` under the host's address."""
+def host_ruleset(device: str, *, was_router: bool) -> str:
+    """The host's own table: machines leave through `device` under the host's address.
+
+    Nobody beyond the host reaches them. A host that forwarded nothing before (`was_router` false) still forwards
+    nothing that comes in from outside, though forwarding had to be switched on for the machines.
+    """
+    others = "" if was_router else f'iifname "{device}" drop'
     return f"""
 add table ip {a.NAT_TABLE}
 delete table ip {a.NAT_TABLE}
@@ -96,6 +103,12 @@ table ip {a.NAT_TABLE} {{
   chain postrouting {{
     type nat hook postrouting priority 100;
     ip saddr {{ {a.UPLINK_NET}, {a.PUBLIC_NET} }} oifname "{device}" masquerade
+  }}
+  chain forward {{
+    type filter hook forward priority 0; policy accept;
+    ct state established,related accept
+    oifname "{a.UPLINK}" drop
+    {others}
   }}
 }}
 """

@@ -14,7 +14,7 @@ import yaml
 
 from localcloud import aptconf, metadata, objects
 from localcloud.backend import Nic, ServerSpec
-from localcloud.machines import disk, guest, nics, paths, process, router, runner
+from localcloud.machines import addresses, disk, guest, nics, paths, process, router, runner
 from tests.support import wait_for
 
 SPEC = ServerSpec(
@@ -142,3 +142,12 @@ def test_mounts_of_any_name_are_found(tmp_path: Path) -> None:
     lines = (r"ext4 /c/josé\040x/1/disk ext4 rw 0 0", r"o /c/josé\040x/1/disk/m o rw 0 0", "o /c/other o rw 0 0")
     table.write_text("\n".join(lines) + "\n")
     assert disk.mounts_below(Path("/c/josé x"), table) == [Path("/c/josé x/1/disk/m"), Path("/c/josé x/1/disk")]
+
+
+def test_a_host_that_was_no_router_becomes_none_for_others() -> None:
+    passed, strict = (router.host_ruleset("eth0", was_router=was_router) for was_router in (True, False))
+    for ruleset in (passed, strict):
+        assert 'oifname "eth0" masquerade' in ruleset
+        assert f'oifname "{addresses.UPLINK}" drop' in ruleset, "the host's neighbours don't reach machines"
+    others = 'iifname "eth0" drop'
+    assert (others in passed, others in strict) == (False, True)
