@@ -87,9 +87,8 @@ class Reader:
         name = f"{PROJECT}:{key}"
         value = self.config.get(name, "")
         if not value:
-            by_hand = f"pulumi config set --secret {key} --stack {self.stack} (a key of the object store)"
-            generated = f"make init STACK={self.stack}"
-            self.note(name, "missing", f"run: {by_hand if key in OBJECT_STORE_KEYS else generated}")
+            asks = ", which asks for it (a key of the object store)" if key in OBJECT_STORE_KEYS else ""
+            self.note(name, "missing", f"run: make init STACK={self.stack}{asks}")
             return ""
         shown = f"(secret of {len(value)} characters)"
         if encrypted is not None and name not in encrypted:

@@ -31,7 +31,12 @@ def preview(stack: str) -> None:
 def destroy(stack: str) -> None:
     """Delete the stack's resources. Anything but `local` asks for the stack's name, typed (or CONFIRM=STACK)."""
     if stack != LOCAL:
-        typed = os.environ.get("CONFIRM") or input(f"This deletes all that stack {stack!r} has. Type its name: ")
+        try:
+            typed = os.environ.get("CONFIRM") or input(f"This deletes all that stack {stack!r} has. Type its name: ")
+        except EOFError:
+            raise OperatorError(
+                f"nobody is there to type the name: set CONFIRM={stack}; nothing was deleted."
+            ) from None
         if typed != stack:
             raise OperatorError(f"{typed!r} is not {stack!r}; nothing was deleted.")
     up.prepared(engine_of(stack)).run("destroy", "--yes", "--skip-preview")

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from ops.paths import REPO, cache, stack_dir, write_private
+from ops.show import say
+from ops.stale_lock import break_stale
 
 LOCAL = "local"
 
@@ -137,8 +139,11 @@ class Engine:
         return result.stdout
 
     def select(self) -> None:
-        """Create the stack in the state backend unless it is there."""
+        """Create the stack in the state backend unless it is there; remove a dead process's lock on it."""
         self.ensure_passphrase()
+        if not user_backend(os.environ):
+            for line in break_stale(cache() / "state", self.stack):
+                say(line)
         exists = subprocess.run(
             ["pulumi", "--non-interactive", "--cwd", str(REPO), "stack", "ls", "--json"],
             env=self.environment(),

@@ -16,10 +16,11 @@ def status(stack: str) -> None:
     if stack == LOCAL:
         subprocess.run([sys.executable, "-m", "localcloud", "status"], cwd=REPO, check=False)
     engine = local_engine(stack) if stack == LOCAL else Engine(stack)
+    outputs, reason = {}, f"stack {stack!r} is not up"
     try:
         outputs = engine.outputs()
-    except OperatorError:
-        outputs = {}
+    except OperatorError as error:  # no such stack, or it can't be read: the engine's words say which
+        reason = f"stack {stack!r}: {error}"
     public = {name: value for name, value in sorted(outputs.items()) if name != "apiKey"}
-    print(table(["output", "value"], list(public.items())) if public else f"stack {stack!r} is not up")
+    print(table(["output", "value"], list(public.items())) if public else reason)
     json_line({"stack": stack, "outputs": public})

@@ -48,7 +48,7 @@ BAD: list[tuple[str, object, str, str, str]] = [
     ("apiKey", None, "sekha:apiKey", "missing", "run: make init STACK=test"),
     ("stackKey", "abc", "sekha:stackKey", "(secret of 3 characters)", "64 hexadecimal"),
     ("signingKey", "no key", "sekha:signingKey", "(secret of 6 characters)", "not an unencrypted OpenSSH private key"),
-    ("nodeSecretKey", "", "sekha:nodeSecretKey", "missing", "run: pulumi config set --secret nodeSecretKey"),
+    ("nodeSecretKey", "", "sekha:nodeSecretKey", "missing", "run: make init STACK=test, which asks for it"),
     ("bucket", {}, "sekha:bucket.endpoint", "missing", "docs/configuration.md"),
     ("bucket", {"nam": "x"}, "sekha:bucket.nam", "x", "unknown; known: endpoint"),
     ("bucket", {"endpoint": "http://s3.example.com"}, "sekha:bucket.endpoint", "http://s3.example.com", "https URL"),
