@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from localcloud import catalog
 from localcloud.mirror import bound_socket
 
 PREFIX = "/hetzner/v1"
@@ -31,7 +32,7 @@ def document(data: dict[str, Any]) -> dict[str, Any]:
         subnets.append({"type": "static", "address": f"{first}/64", "gateway": "fe80::1", "ipv6": True, "dns_nameservers": []})  # fmt: skip # noqa: E501
     interface = {"type": "physical", "name": "eth0", "mac_address": data["mac"], "subnets": subnets}
     return {
-        "availability-zone": f"{data['location']}-dc1",
+        "availability-zone": catalog.datacenter_of(data["location"])["name"],
         "hostname": data["name"],
         "instance-id": data["id"],
         "public-ipv4": data["ipv4"] or "",

@@ -100,8 +100,8 @@ def _resources(call: Call, key: str) -> list[Data]:
 
 def _apply(call: Call, data: Data, rows: list[Data]) -> list[Data]:
     """Add to applied_to, after checking all of them, and return the actions."""
-    for row in rows:
-        if row in data["applied_to"]:
+    for number, row in enumerate(rows):
+        if row in data["applied_to"] or row in rows[:number]:
             raise refused("firewall_already_applied", "firewall is already applied to this resource")
         if row["type"] == "server":
             server = call.find("server", row["server"]["id"])

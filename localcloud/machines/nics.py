@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from localcloud import catalog
 from localcloud.backend import BackendError, Nic, ServerSpec
 from localcloud.machines import addresses as a
 from localcloud.machines import netns
@@ -128,6 +129,6 @@ def metadata(spec: ServerSpec, region: str) -> dict[str, object]:
 
 def save_metadata(folder: Path, spec: ServerSpec) -> None:
     """Write metadata.json and user-data, for root only: user-data may hold secrets."""
-    regions = {"fsn1": "eu-central", "nbg1": "eu-central", "hel1": "eu-central", "ash": "us-east", "hil": "us-west", "sin": "ap-southeast"}  # fmt: skip # noqa: E501
+    zones = {str(row["name"]): str(row["network_zone"]) for row in catalog.locations()}
     write(folder / "user-data", spec.user_data, 0o600)
-    write(folder / "metadata.json", json.dumps(metadata(spec, regions.get(spec.location, "eu-central"))), 0o600)
+    write(folder / "metadata.json", json.dumps(metadata(spec, zones[spec.location])), 0o600)

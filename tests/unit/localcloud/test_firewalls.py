@@ -131,3 +131,10 @@ def test_no_server_starts_before_its_firewall_is_in_place(rig: Rig) -> None:
     rig.backend.fail.clear()
     act(rig, server, "poweron")
     assert [rule.port for rule in rig.backend.firewalls[server["id"]] or ()] == ["22"]
+
+
+def test_one_request_applies_a_firewall_once(rig: Rig) -> None:
+    server = make(rig)
+    twice = [{"type": "server", "server": {"id": server["id"]}}] * 2
+    assert rig.error("POST", "/firewalls", {"name": "f", "apply_to": twice}) == (422, "firewall_already_applied")
+    assert rig.ask("GET", "/firewalls")["firewalls"] == []

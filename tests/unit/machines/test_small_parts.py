@@ -64,6 +64,7 @@ def test_metadata_of_the_calling_server(tmp_path: Path) -> None:
     document = yaml.safe_load(metadata.answer("/hetzner/v1/metadata", folder) or b"")
     assert document["instance-id"] == 42
     assert document["public-keys"] == ["ssh-ed25519 AAAA me"]
+    assert (document["availability-zone"], document["region"]) == ("fsn1-dc14", "eu-central"), "as the API says"
     subnets = document["network-config"]["config"][0]["subnets"]
     assert subnets[1]["address"] == "2001:db8:5ec:1::1/64"
     assert metadata.answer("/hetzner/v1/metadata/hostname", folder) == b"web"
