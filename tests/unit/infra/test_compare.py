@@ -188,3 +188,13 @@ def test_a_managed_database_is_bought_where_it_is_sold() -> None:
 )
 def test_the_clouds_own_backups_are_shown_apart(cloud: str, expected: Decimal) -> None:
     assert compare.machine_backup(_quote(cloud, 50_000)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "fitting"),
+    [("cx33", True), ("cpx31", False), ("cax21", False), ("cx23", False)],  # sold in the US only; arm; 4 GB
+)
+def test_what_fits(name: str, fitting: bool) -> None:
+    (server,) = compare_need.need(90_000).nodes
+    (offered,) = [row for row in catalog_prices.load("hetzner").plans if row.name == name]
+    assert compare.fits(offered, server) is fitting
