@@ -80,7 +80,7 @@ def nspawn(folder: Path) -> Process | None:
     state = read_json(folder / "state.json")
     if not isinstance(state, dict) or not state.get("nspawn"):
         return None
-    found = Process(state["nspawn"]["pid"], state["nspawn"]["start"], process.boot_id())
+    found = Process(**{"boot": process.boot_id(), **state["nspawn"]})  # runners of older code recorded no boot
     return found if found.alive() else None
 
 

@@ -1,7 +1,7 @@
 """The process that holds one machine: starts systemd-nspawn, again after a reboot inside, and records what is so.
 
 It needs only the standard library, runs in a session of its own and outlives the daemon. `runner.py FOLDER` reads
-FOLDER/runner.json ({"command", "env", "groups"}) and writes FOLDER/state.json ({"boots", "nspawn": {pid, start},
+FOLDER/runner.json ({"command", "env", "groups"}) and writes FOLDER/state.json ({"boots", "nspawn": {pid, start, boot},
 "exit"}). SIGTERM: orderly power-off by the host; FOLDER/wanted stays, so that the next `up` starts the machine again. A
 power-off from inside, or FOLDER/halt, removes or ignores it: the machine then stays off.
 """
@@ -38,7 +38,8 @@ class Runner:
         """Write state.json, whole or not at all."""
         nspawn = None
         if self.child and code is None:
-            nspawn = {"pid": self.child.pid, "start": start_time(self.child.pid)}
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            nspawn = {"pid": self.child.pid, "start": start_time(self.child.pid), "boot": boot}
         temp = self.folder / ".state.json.tmp"
         temp.write_text(json.dumps({"boots": boots, "nspawn": nspawn, "exit": code}))
         temp.rename(self.folder / "state.json")

@@ -70,3 +70,12 @@ def test_the_plug_is_pulled_on_a_machine_that_is_just_rebooting(tmp_path: Path) 
     gone = (machine.alive(), runner.alive())
     process.stop(tmp_path / "nspawn.pid")
     assert gone == (False, False)
+
+
+def test_a_machine_of_an_earlier_boot_of_the_host_is_nobody(tmp_path: Path) -> None:
+    me = process.process(os.getpid())
+    assert me is not None
+    for boot, there in ((me.boot, True), ("of yesterday", False)):
+        state = {"nspawn": {"pid": me.pid, "start": me.start, "boot": boot}}
+        (tmp_path / "state.json").write_text(json.dumps(state))
+        assert bool(guest.nspawn(tmp_path)) == there, "a signal would hit another process"
