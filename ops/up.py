@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from infra import release_bundle
+from infra import release_bundle, release_rollout
 from ops import local
 from ops.engine import LOCAL, Engine, OperatorError
 from ops.paths import cache, stack_dir, write_private
-from ops.show import json_line, table
+from ops.show import json_line, say, table
 
 YES = os.environ.get("YES") == "1"
 """YES=1: no question before a stack other than `local` is changed."""
+
+BOOTING = 120.0  # seconds a stopped machine may take until it serves again
 
 STAGES = (
     "tools",
@@ -90,7 +92,7 @@ def up(stack: str) -> None:
 
     before = engine.outputs().get("stages")
     started = time.time()
-    replace = replacement(engine)
+    replace = replacement(engine) + (["--refresh"] if os.environ.get("REFRESH") == "1" else [])
     if stack == LOCAL:
         engine.up("--yes", "--skip-preview", *replace)
     else:
@@ -98,8 +100,34 @@ def up(stack: str) -> None:
     total = round(time.time() - started, 1)
     outputs = engine.outputs()
     if outputs.get("stages") == before:
-        outputs["stages"] = {}  # of an earlier run: this one rolled nothing out
+        outputs["stages"] = {}  # of an earlier run: this one rolled nothing out, so nobody has looked at the service
+        still_serves(stack, outputs)
     report(stack, stages, outputs, total)
+
+
+def still_serves(stack: str, outputs: dict[str, Any]) -> None:
+    """Look at the service where the engine found nothing to change; a machine that is booting gets BOOTING seconds.
+
+    Raises OperatorError when it does not answer.
+    """
+    host, address = str(outputs.get("url")).removeprefix("https://"), str(outputs.get("address"))
+    end, told = time.monotonic() + BOOTING, False
+    while True:
+        try:
+            ca_pem = Path(outputs["caFile"]).read_text() if outputs.get("caFile") else None
+            release_rollout.check_public("" if host == address else host, address, ca_pem, say)
+            return
+        except (release_rollout.ReleaseError, OSError) as error:
+            if time.monotonic() > end:
+                raise OperatorError(
+                    f"nothing was to be changed, and yet Sekha does not serve: {error}. `make preview "
+                    f"STACK={stack}` shows what the cloud lacks; `REFRESH=1 make up STACK={stack}` makes it again "
+                    "(a lost volume comes back empty)."
+                ) from error
+        if not told:
+            say(f"nothing to change; waiting up to {BOOTING:g} s for {host} to answer")
+        told = True
+        time.sleep(1)
 
 
 def replacement(engine: Engine) -> list[str]:
