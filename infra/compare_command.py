@@ -42,7 +42,8 @@ def _draw(made: compare_report.Comparison, stem: Path) -> None:
     ]
     sources = [source for q in made.quotes for source in q.offer.sources()]
     days = sorted(source.as_of for source in sources)
-    read = "" if all(source.fetched for source in sources) else ", not all read from the clouds"
+    count = sum(not source.fetched for source in sources)
+    read = f", {count} of {len(sources)} rows not read from the clouds" if count else ""
     foot.append(f"List prices on demand, as known from {days[0]} to {days[-1]}{read}; see docs/costs.md")
     for offer in (q.offer for q in made.quotes):
         if offer.superseded:

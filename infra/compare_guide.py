@@ -108,4 +108,7 @@ def verdict(quotes: Sequence[Quote], rate: Rate) -> dict[str, str]:
             found[cloud] = f"no better: {', '.join(equal)} cost the same"
         else:
             found[cloud] = "confirmed: no cloud that the guide does not recommend costs as little"
+        changed = catalog_prices.load(cloud).superseded
+        if changed:
+            found[cloud] += f" (with its prices from before {changed[0]})"
     return found

@@ -72,6 +72,7 @@ def test_the_guides_recommendation_is_checked(conversations: int, linode: str) -
     here = compare_report.make(conversations, 10, False, DAY, 90)
     said = compare_guide.verdict(here.quotes, here.rate)
     assert said["hetzner"].startswith("confirmed: ")
+    assert said["hetzner"].endswith("(with its prices from before 2026-06-15)")
     assert said["linode"].startswith(linode)
     unpriced = compare_report.make(50_000, 10, True, DAY, 90)
     assert compare_guide.verdict(unpriced.quotes, unpriced.rate)["hetzner"] == "not confirmed: no price"
