@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops.engine import LOCAL, Engine
-from ops.local import engine as local_engine
-from ops.paths import stack_dir
+from ops.engine import LOCAL, Engine, OperatorError
+from ops.local import engine_of
 from ops.show import json_line, table
 from ops.up import ssh_command
 
@@ -45,13 +44,15 @@ def plaintext(value: Any) -> str:
 
 
 def remote(ssh: str, command: str) -> str:
-    """Standard output of `command` run by root on the machine."""
-    known = stack_dir(LOCAL) / "known_hosts"
-    options = ["-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={known}", "-o", "BatchMode=yes"]
+    """Standard output of `command` run by root on the machine. Raises OperatorError when SSH itself fails (its 255)."""
+    # Addresses are used again by other machines, so no host key is remembered from one run to the next.
+    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
     first, *rest = shlex.split(ssh)
-    return subprocess.run(
-        [first, *options, *rest, command], text=True, capture_output=True, check=False, timeout=60
-    ).stdout
+    arguments = [first, *options, "-o", "BatchMode=yes", *rest, command]
+    done = subprocess.run(arguments, text=True, capture_output=True, check=False, timeout=60)
+    if done.returncode == 255:
+        raise OperatorError(f"`{ssh}` failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def listening(ssh: str) -> set[int]:
@@ -77,7 +78,7 @@ def reachable(address: str, ports: list[int]) -> set[int]:
 
 def main() -> int:
     """Check the running local stack; 1 when a promise is broken."""
-    engine = local_engine(LOCAL)
+    engine = engine_of(LOCAL)
     outputs = engine.outputs()
     user_data = plaintext(server_inputs(engine)["userData"]).encode()
     secrets = {
