@@ -8,17 +8,12 @@ import os
 import sys
 
 from ops import up
-from ops.engine import LOCAL, Engine, OperatorError
+from ops.engine import LOCAL, OperatorError
 from ops.init import init
-from ops.local import engine as local_engine
+from ops.local import engine_of
 from ops.secret import secret
 from ops.show import json_line
 from ops.status import status
-
-
-def engine_of(stack: str) -> Engine:
-    """`local` stacks use a private copy of their config, all others the tracked file."""
-    return local_engine(stack) if stack == LOCAL else Engine(stack)
 
 
 def preview(stack: str) -> None:

@@ -17,7 +17,7 @@ import yaml
 
 from infra import keys
 from ops import stack_secrets
-from ops.engine import Engine, OperatorError
+from ops.engine import LOCAL, Engine, OperatorError
 from ops.paths import REPO, stack_dir, write_private
 
 BUCKET_NAME = "sekha-local"
@@ -86,9 +86,9 @@ def secret_config(cloud: Mapping[str, str], present: Mapping[str, str]) -> dict[
     return changed | stack_secrets.missing(present)
 
 
-def engine(stack: str) -> Engine:
-    """The engine for the local stack with its private config copy (which may not exist yet)."""
-    return Engine(stack, config_file=stack_dir(stack) / f"Pulumi.{stack}.yaml")
+def engine_of(stack: str) -> Engine:
+    """The engine for a stack: `local` uses a private config copy (maybe not made yet), all others the tracked file."""
+    return Engine(stack, config_file=stack_dir(stack) / f"Pulumi.{stack}.yaml" if stack == LOCAL else None)
 
 
 def configure(stack_engine: Engine, cloud: Mapping[str, str]) -> None:

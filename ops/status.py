@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from ops.engine import LOCAL, Engine, OperatorError
-from ops.local import engine as local_engine
+from ops.engine import LOCAL, OperatorError
+from ops.local import engine_of
 from ops.paths import REPO
 from ops.show import json_line, table
 
@@ -15,7 +15,7 @@ def status(stack: str) -> None:
     """Print the local cloud's own status (for `local`) and the stack's public outputs."""
     if stack == LOCAL:
         subprocess.run([sys.executable, "-m", "localcloud", "status"], cwd=REPO, check=False)
-    engine = local_engine(stack) if stack == LOCAL else Engine(stack)
+    engine = engine_of(stack)
     outputs, reason = {}, f"stack {stack!r} is not up"
     try:
         outputs = engine.outputs()

@@ -49,12 +49,22 @@ def prepared(engine: Engine) -> Engine:
     """An engine with what every program run needs: passphrase, wheels, and for `local` the running cloud's config."""
     if engine.stack != LOCAL:
         engine.require_config()
+    carry_wheels(engine)
+    configure(engine)
+    return engine
+
+
+def carry_wheels(engine: Engine) -> None:
+    """Tell the program where the release's wheels are, building them first unless they are there."""
     engine.extra_env["SEKHA_WHEELHOUSE"] = str(wheelhouse())
+
+
+def configure(engine: Engine) -> None:
+    """Make sure of stack and passphrase; for `local` also of the config that its running cloud gives."""
     if engine.stack == LOCAL:
         local.configure(engine, local.cloud_env())
     else:
         engine.select()
-    return engine
 
 
 class Stages:
@@ -71,7 +81,7 @@ def up(stack: str) -> None:
     """Bring `stack` up and print the stage table, the URL and how to use it."""
     stages = Stages()
     stages.measure("tools", float(os.environ.get("SEKHA_STARTED", time.time())))
-    engine = local.engine(stack) if stack == LOCAL else Engine(stack)
+    engine = local.engine_of(stack)
     if stack == LOCAL:
         if os.geteuid() != 0:
             raise OperatorError("`make up` boots machines on this one and needs root: run it as root.")
@@ -81,13 +91,10 @@ def up(stack: str) -> None:
         if not YES and not sys.stdin.isatty():
             raise OperatorError("nobody is there to answer the engine's question: set YES=1 to go on without it.")
     started = time.time()
-    engine.extra_env["SEKHA_WHEELHOUSE"] = str(wheelhouse())
+    carry_wheels(engine)
     stages.measure("wheels", started)
     started = time.time()
-    if stack == LOCAL:
-        local.configure(engine, local.cloud_env())
-    else:
-        engine.select()
+    configure(engine)
     stages.measure("config", started)
 
     before = engine.outputs().get("stages")

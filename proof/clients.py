@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.engine import LOCAL, OperatorError
-from ops.local import engine as local_engine
+from ops.local import engine_of
 from ops.show import json_line, table
 
 SEARCHABLE_WITHIN = 5.0
@@ -92,7 +92,7 @@ async def sdk_calls(url: str, key: str) -> list[tuple[str, str, float]]:
 
 def main() -> int:
     """Run all calls against the local stack; 1 when one of them fails."""
-    outputs = local_engine(LOCAL).outputs()
+    outputs = engine_of(LOCAL).outputs()
     url, key, ca_file = outputs["url"], outputs["apiKey"], outputs.get("caFile")
     if ca_file:
         os.environ["SSL_CERT_FILE"] = str(Path(ca_file))
