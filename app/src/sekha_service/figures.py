@@ -26,10 +26,10 @@ class Figures:
 
 async def collect(store: Store, where: StatsFilter) -> Figures:
     """The figures of the conversations that match."""
-    return summed(await store.groups(where), await store.tokens(where))
+    return summed(await store.groups(where))
 
 
-def summed(groups: Sequence[Group], tokens: int) -> Figures:
+def summed(groups: Sequence[Group]) -> Figures:
     """Totals and distributions over the groups."""
     labels: Counter[str] = Counter()
     folders: Counter[str] = Counter()
@@ -43,7 +43,7 @@ def summed(groups: Sequence[Group], tokens: int) -> Figures:
     return Figures(
         conversations=total,
         messages=sum(group.messages for group in groups),
-        tokens=tokens,
+        tokens=sum(group.tokens for group in groups),
         average_importance=importance / total if total else 0.0,
         by_label=dict(sorted(labels.items())),
         by_folder=dict(sorted(folders.items())),

@@ -35,6 +35,11 @@ class NewConversation:
         """Whitespace-separated words over all contents."""
         return sum(len(message.content.split()) for message in self.messages)
 
+    @property
+    def token_count(self) -> int:
+        """Estimated tokens: four characters each, per message."""
+        return sum(len(message.content) // 4 for message in self.messages)
+
 
 @dataclass(frozen=True)
 class Conversation:

@@ -12,13 +12,13 @@ from .key_tables import PostgresKeyTable
 from .postgres_memories import PostgresMemories
 from .postgres_overview import PostgresOverview
 from .postgres_pool import Pool
-from .postgres_rows import CONVERSATION, list_condition
-from .postgres_search import EVERYTHING, PostgresSearch
+from .postgres_rows import CONVERSATION, archived_condition, list_condition
+from .postgres_search import PostgresSearch
 
 _CREATE = f"""
 WITH conversation AS (
-    INSERT INTO conversations (id, label, folder, importance_score, word_count, message_count, metadata)
-    VALUES (%(id)s, %(label)s, %(folder)s, %(score)s, %(words)s, %(count)s, %(metadata)s)
+    INSERT INTO conversations (id, label, folder, importance_score, word_count, message_count, token_count, metadata)
+    VALUES (%(id)s, %(label)s, %(folder)s, %(score)s, %(words)s, %(count)s, %(tokens)s, %(metadata)s)
     RETURNING {CONVERSATION}
 ), message AS (
     INSERT INTO messages (id, conversation_id, seq, role, content, "timestamp", metadata)
@@ -66,10 +66,14 @@ SELECT (SELECT count(*) FROM queued) + (SELECT count(*) FROM vector_outbox WHERE
 
 
 def _counting(where: ListFilter) -> tuple[str, list[Any]]:
-    """The statement that counts the conversations that match, and its values: stored figures without a filter."""
+    """The statement that counts the conversations that match, and its values.
+
+    Stored figures without a filter, or by `archived` alone.
+    """
     condition, values = list_condition(where)
-    if condition == EVERYTHING:
-        return "SELECT coalesce(sum(conversations), 0)::bigint FROM counters", []
+    if where == ListFilter(archived=where.archived):
+        kept = "" if where.archived is None else f" WHERE {archived_condition(where.archived)}"
+        return f"SELECT coalesce(sum(conversations), 0)::bigint FROM counters{kept}", []  # noqa: S608 - fixed texts
     return f"SELECT count(*) FROM conversations WHERE {condition}", values  # noqa: S608 - conditions are fixed texts
 
 
@@ -99,6 +103,7 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
             "score": new.importance_score,
             "words": new.word_count,
             "count": len(new.messages),
+            "tokens": new.token_count,
             "metadata": Jsonb(new.metadata, orjson.dumps),
             "ids": ids,
             "roles": [m.role for m in new.messages],

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from ..model import PINNED_SCORE, Conversation, ListFilter, Message
-from .overview import Candidate, Group, StatsFilter
+from .overview import TOKENS, Candidate, Group, StatsFilter
 from .postgres_pool import Pool
 from .postgres_rows import CONVERSATION, MESSAGE, list_condition
 
@@ -21,21 +21,13 @@ class PostgresOverview:
     async def groups(self, where: StatsFilter) -> list[Group]:
         condition, values = _stats_condition(where)
         rows = await self._pool.fetch(
-            "SELECT c.label, c.folder, c.status, count(*), sum(c.message_count), sum(c.importance_score), "
+            "SELECT c.label, c.folder, c.status, count(*), sum(c.message_count), "
+            f"sum({TOKENS}), sum(c.importance_score), "
             f"min(c.created_at), max(c.created_at) FROM conversations c WHERE {condition} "
             "GROUP BY c.label, c.folder, c.status",
             values,
         )
-        return [Group(a, b, c, n, int(m), float(i), x, y) for a, b, c, n, m, i, x, y in rows]
-
-    async def tokens(self, where: StatsFilter) -> int:
-        condition, values = _stats_condition(where)
-        rows = await self._pool.fetch(
-            "SELECT coalesce(sum(length(m.content) / 4), 0) FROM messages m "
-            f"JOIN conversations c ON c.id = m.conversation_id WHERE {condition}",
-            values,
-        )
-        return int(rows[0][0])
+        return [Group(a, b, c, n, int(m), int(t), float(i), x, y) for a, b, c, n, m, t, i, x, y in rows]
 
     async def candidates(
         self, before: datetime, importance_most: float | None, limit: int

@@ -12,6 +12,11 @@ CONVERSATION = (
 MESSAGE = 'id, conversation_id, role, content, "timestamp", embedding_id, metadata'
 
 
+def archived_condition(archived: bool) -> str:
+    """Archived, or anything else."""
+    return f"status {'=' if archived else '<>'} 'archived'"
+
+
 def list_condition(where: ListFilter) -> tuple[str, list[Any]]:
     """The SQL condition of list and count, and its values."""
     parts: list[str] = [EVERYTHING]
@@ -30,5 +35,5 @@ def list_condition(where: ListFilter) -> tuple[str, list[Any]]:
         parts.append(f"importance_score {'>=' if where.pinned else '<'} %s")
         values.append(PINNED_SCORE)
     if where.archived is not None:
-        parts.append(f"status {'=' if where.archived else '<>'} 'archived'")
+        parts.append(archived_condition(where.archived))
     return " AND ".join(parts), values

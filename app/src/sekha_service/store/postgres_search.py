@@ -90,8 +90,13 @@ def _hit(row: tuple[Any, ...], score: float) -> Hit:
 
 
 def label_condition(column: str, label: str | None) -> tuple[str, list[Any]]:
-    """Case-insensitive substring, taken literally."""
-    return (f"strpos(lower({column}), lower(%s)) > 0", [label]) if label else ("", [])
+    """Case-insensitive substring, taken literally. LIKE, so that the index on parts of labels serves."""
+    return (f"lower({column}) LIKE lower(%s)", [f"%{_literal(label)}%"]) if label else ("", [])
+
+
+def _literal(text: str) -> str:
+    """A text as LIKE finds it literally."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def folder_condition(column: str, folder: str | None) -> tuple[str, list[Any]]:
@@ -99,8 +104,7 @@ def folder_condition(column: str, folder: str | None) -> tuple[str, list[Any]]:
     if not folder or not folder.rstrip("/"):
         return "", []
     base = folder.rstrip("/")
-    pattern = base.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "/%"
-    return f"({column} = %s OR {column} LIKE %s)", [base, pattern]
+    return f"({column} = %s OR {column} LIKE %s)", [base, _literal(base) + "/%"]
 
 
 def message_condition(where: MessageFilter) -> tuple[str, list[Any]]:

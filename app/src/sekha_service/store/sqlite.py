@@ -59,13 +59,14 @@ class SqliteStore(SqliteSearch, SqliteMemories, SqliteOverview, SqliteVectors):
         queue = [(row[0], at) for row in rows if embed and row[4].strip()]
         values = (
             key, new.label, new.label.lower(), new.folder, new.importance_score, new.word_count, len(rows),
-            orjson.dumps(new.metadata).decode(), at, at,
+            new.token_count, orjson.dumps(new.metadata).decode(), at, at,
         )  # fmt: skip
 
         def insert(db: Connection) -> Conversation:
             db.execute(
                 "INSERT INTO conversations (id, label, label_lower, folder, importance_score, word_count, "
-                "message_count, metadata, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "message_count, token_count, metadata, created_at, updated_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
             db.executemany(
@@ -190,8 +191,9 @@ def _require(db: Connection, key: str) -> Conversation:
 
 
 def _count(db: Connection, where: ListFilter) -> int:
-    if where == ListFilter():
-        return int(db.execute("SELECT sum(conversations) FROM counters").fetchone()[0])
+    if where == ListFilter(archived=where.archived):
+        kept = "" if where.archived is None else f"WHERE status {'=' if where.archived else '<>'} 'archived'"
+        return int(db.execute(f"SELECT sum(conversations) FROM counters {kept}").fetchone()[0])
     condition, values = list_condition(where)
     return int(db.execute(f"SELECT count(*) FROM conversations c WHERE {condition}", values).fetchone()[0])
 

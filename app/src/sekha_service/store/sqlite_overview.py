@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from ..model import PINNED_SCORE, Conversation, ListFilter, Message
-from .overview import Candidate, Group, StatsFilter
+from .overview import TOKENS, Candidate, Group, StatsFilter
 from .sqlite_rows import CONVERSATION, MESSAGE, conversation, instant, list_condition, message, moment
 from .sqlite_threads import Threads
 
@@ -26,20 +26,13 @@ class SqliteOverview:
     async def groups(self, where: StatsFilter) -> list[Group]:
         condition, values = _stats_condition(where)
         sql = (
-            "SELECT c.label, c.folder, c.status, count(*), sum(c.message_count), sum(c.importance_score), "
+            "SELECT c.label, c.folder, c.status, count(*), sum(c.message_count), "
+            f"sum({TOKENS}), sum(c.importance_score), "
             f"min(c.created_at), max(c.created_at) FROM conversations c WHERE {condition} "
             "GROUP BY c.label, c.folder, c.status"
         )
         rows = await self._threads.read(lambda db: db.execute(sql, values).fetchall())
-        return [Group(a, b, c, n, m, float(i), instant(x), instant(y)) for a, b, c, n, m, i, x, y in rows]
-
-    async def tokens(self, where: StatsFilter) -> int:
-        condition, values = _stats_condition(where)
-        sql = (
-            "SELECT coalesce(sum(length(m.content) / 4), 0) FROM messages m "
-            f"JOIN conversations c ON c.id = m.conversation_id WHERE {condition}"
-        )
-        return await self._threads.read(lambda db: int(db.execute(sql, values).fetchone()[0]))
+        return [Group(a, b, c, n, m, t, float(i), instant(x), instant(y)) for a, b, c, n, m, t, i, x, y in rows]
 
     async def candidates(
         self, before: datetime, importance_most: float | None, limit: int

@@ -107,6 +107,7 @@ TABLES = (
             "importance_score": "text",
             "word_count": "text",
             "message_count": "text",
+            "token_count": "text",
             "session_count": "text",
             "metadata": "json",
             "created_at": "time",
