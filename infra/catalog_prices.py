@@ -171,7 +171,7 @@ def load(cloud: str) -> Offer:
             units=row.get("addresses", 0),
         )
 
-    if cloud in catalog.clouds():
+    if "plans" not in raw:
         plans, volume, address = _built(catalog.load(cloud), raw["region"], _source(own))
     else:
         plans = tuple(_plan(name, row, hours, source(row)) for name, row in raw["plans"].items())

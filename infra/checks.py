@@ -99,6 +99,16 @@ def domain(value: str) -> str:
     return name
 
 
+def dns_zone(value: str, name: str) -> str:
+    """The zone that `name` (the stack's domain) is in, or "" for none."""
+    zone = domain(value)
+    if zone and not (name == zone or name.endswith(f".{zone}")):
+        raise BadValueError(
+            "is not the zone of sekha:domain; give the domain's last parts, as the cloud's DNS knows them"
+        )
+    return zone
+
+
 def email(value: str) -> str:
     if value and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
         raise BadValueError("is no e-mail address; write one the certificate authority can reach, or leave it empty")
@@ -146,6 +156,14 @@ def hcloud_token(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]{64}", value):
         raise BadValueError(
             "must be 64 letters and digits; make one in Hetzner's console (Security, API tokens, read & write)"
+        )
+    return value
+
+
+def digitalocean_token(value: str) -> str:
+    if not re.fullmatch(r"do[opr]_v1_[0-9a-f]{64}|[0-9a-f]{64}", value):
+        raise BadValueError(
+            "must be dop_v1_ and 64 hexadecimal digits; make one in DigitalOcean's console (API, tokens)"
         )
     return value
 

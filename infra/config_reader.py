@@ -27,7 +27,7 @@ class Problem:
 
 
 OBJECT_STORE_KEYS = ("bucketAccessKey", "bucketSecretKey", "nodeAccessKey", "nodeSecretKey")
-"""Made at the object store, by hand: Hetzner's API can't create them."""
+"""Made at the object store, by hand, where the cloud's API can't create them (infra/cloud_access.py)."""
 
 
 class SettingsError(Exception):
@@ -83,10 +83,14 @@ class Reader:
         name = f"{PROJECT}:{key}"
         return tuple(self.checked(f"{name}[{i}]", row, str(row), check, "") for i, row in enumerate(rows))
 
-    def secret(self, key: str, check: Callable[[str], str], encrypted: Collection[str] | None) -> str:
+    def secret(
+        self, key: str, check: Callable[[str], str], encrypted: Collection[str] | None, optional: bool = False
+    ) -> str:
         name = f"{PROJECT}:{key}"
         value = self.config.get(name, "")
         if not value:
+            if optional:
+                return ""
             asks = ", which asks for it (a key of the object store)" if key in OBJECT_STORE_KEYS else ""
             self.note(name, "missing", f"run: make init STACK={self.stack}{asks}")
             return ""

@@ -13,7 +13,7 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the bill: what, how many, EUR a month each."""
+    """One line of the bill: what, how many, in the bill's currency a month each."""
 
     what: str
     quantity: int
@@ -43,10 +43,12 @@ class Cost:
 
 def monthly(plan: Plan, choice: Choice, catalog: Catalog) -> Cost:
     """What `plan` costs a month when its server is placed at `choice`."""
+    per_gb = catalog.volume_at.get(choice.location, catalog.volume_per_gb)
     server = catalog.server_types[choice.server_type].monthly[choice.location]
     items = (
         Item(f"server {choice.server_type}", 1, server),
-        Item(f"volume {plan.volume_gb} GB", plan.volume_gb, catalog.volume_per_gb),
+        Item(f"volume {plan.volume_gb} GB", plan.volume_gb, per_gb),
         Item("IPv4 address", 1, catalog.primary_ipv4),
+        *([Item(f"root disk {catalog.root_gb} GB", catalog.root_gb, per_gb)] if catalog.root_gb else []),
     )
     return Cost(items, catalog.currency, catalog.as_of.isoformat())

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from infra import catalog_prices
 from infra.checks import LOOPBACK
 from infra.config_reader import PROJECT, Problem
 from infra.cost import Cost
@@ -52,7 +53,8 @@ def firewall(rules: Iterable[FirewallRule]) -> list[Problem]:
 
 def protection(settings: Settings) -> list[Problem]:
     """What holds data is protected wherever the machines are real: not on the local cloud, whose API is on loopback."""
-    if settings.protect or urlsplit(settings.hcloud_endpoint).hostname in LOOPBACK:
+    local = settings.cloud == "hetzner" and urlsplit(settings.hcloud_endpoint).hostname in LOOPBACK
+    if settings.protect or local:
         return []
     return [
         Problem(f"{PROJECT}:protect", "false", "only a stack on the local cloud may go unprotected; set it to true")
@@ -61,10 +63,14 @@ def protection(settings: Settings) -> list[Problem]:
 
 def budget(settings: Settings, cost: Cost) -> list[Problem]:
     """The plan costs no more than the operator allows."""
-    if not settings.monthly_budget or cost.total <= settings.monthly_budget:
+    if not settings.monthly_budget:
         return []
-    remedy = f"the plan costs {cost}; raise the budget, lower conversations or choose cheaper serverTypes"
-    return [Problem(f"{PROJECT}:monthlyBudget", f"{settings.monthly_budget} {cost.currency}", remedy)]
+    euros = catalog_prices.rate().eur(cost.total, cost.currency)
+    if euros <= settings.monthly_budget:
+        return []
+    told = f"{cost}" if cost.currency == "EUR" else f"{euros} EUR: {cost}"
+    remedy = f"the plan costs {told}; raise the budget, lower conversations or choose cheaper serverTypes"
+    return [Problem(f"{PROJECT}:monthlyBudget", f"{settings.monthly_budget} EUR", remedy)]
 
 
 def check(settings: Settings, plan: Plan, cost: Cost) -> list[Problem]:

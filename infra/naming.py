@@ -17,6 +17,11 @@ def node(stack: str, number: int) -> str:
     return resource(stack, str(number))
 
 
+def parameters(stack: str, name: str) -> str:
+    """Where machine `name` finds its secrets on clouds that keep them (AWS: Parameter Store); ends with a slash."""
+    return f"/{PREFIX}/{stack}/{name}/"
+
+
 def labels(stack: str, kind: str, name: str) -> dict[str, str]:
     """Labels of an object: its stack, and its URN as far as a label holds one (kind and logical name)."""
     return {STACK_LABEL: stack, URN_LABEL: f"{kind}.{name}"[:63].rstrip("-._")}

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from infra import bucket_place
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -20,7 +22,7 @@ GENERATIONS = "generations/"  # the operator's own: outlives desired/, so that a
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """Where the bucket is and the operator's keys."""
+    """Where the bucket is and the operator's keys ("": those of the cloud's own credential chain)."""
 
     endpoint: str
     region: str
@@ -35,16 +37,16 @@ class StoreConfig:
     @staticmethod
     def from_config(get: Callable[[str], Any]) -> StoreConfig:
         """From a stack's raw config, as a dynamic provider's configure() is given it (`get` maps a key to its text)."""
-        bucket = json.loads(get("bucket"))
+        bucket = bucket_place.from_config(get)
         return StoreConfig(
             endpoint=bucket["endpoint"].rstrip("/"),
             region=bucket["region"],
             name=bucket["name"],
             addressing=bucket["addressing"],
             ca_file=bucket.get("caFile", ""),
-            access_key=get("bucketAccessKey"),
-            secret_key=get("bucketSecretKey"),
-            node_access_key=get("nodeAccessKey"),
+            access_key=get("bucketAccessKey") or "",
+            secret_key=get("bucketSecretKey") or "",
+            node_access_key=get("nodeAccessKey") or "",
             node_principal=bucket.get("nodePrincipal", ""),
         )
 
@@ -58,8 +60,8 @@ def client(config: StoreConfig) -> S3Client:
         "s3",
         endpoint_url=config.endpoint,
         region_name=config.region,
-        aws_access_key_id=config.access_key,
-        aws_secret_access_key=config.secret_key,
+        aws_access_key_id=config.access_key or None,
+        aws_secret_access_key=config.secret_key or None,
         verify=config.ca_file or None,
         config=Config(
             s3={"addressing_style": "path" if config.addressing == "path" else "virtual"},

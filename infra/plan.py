@@ -50,8 +50,18 @@ class Node:
 
 
 @dataclass(frozen=True)
+class BucketPlace:
+    """The stack's bucket, for the clouds that make it themselves."""
+
+    name: str
+    region: str
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What a stack consists of, before it is known where. `choices` are in order of preference; sizes in GB."""
+    """What a stack consists of, before it is known where. `choices` are in order of preference; sizes in GB (root disk
+    0: it comes with the server). `domain`, `dns_zone`, `alert_email`: "" for none.
+    """
 
     stack: str
     cloud: str
@@ -65,6 +75,11 @@ class Plan:
     protect: bool
     admin_cidrs: tuple[str, ...]
     ssh_public_keys: tuple[str, ...]
+    domain: str = ""
+    dns_zone: str = ""
+    alert_email: str = ""
+    bucket: BucketPlace = BucketPlace("", "")
+    root_gb: int = 0
 
 
 def plan(settings: Settings, catalog: Catalog) -> Plan:
@@ -78,12 +93,17 @@ def plan(settings: Settings, catalog: Catalog) -> Plan:
         node=Node(naming.node(settings.stack, 1), 1, ROLES),
         demand=need,
         choices=_choices(settings, catalog, need),
-        firewall=_firewall(settings),
+        firewall=_firewall(settings, catalog),
         volume_gb=volume,
         image=catalog.image,
         protect=settings.protect,
         admin_cidrs=settings.admin_cidrs,
         ssh_public_keys=settings.ssh_public_keys,
+        domain=settings.domain,
+        dns_zone=settings.dns_zone,
+        alert_email=settings.alert_email,
+        bucket=BucketPlace(settings.bucket.name, settings.bucket.region),
+        root_gb=catalog.root_gb,
     )
 
 
@@ -142,13 +162,13 @@ def _unfit(catalog: Catalog, name: str, need: sizing.Demand) -> str:
     return f"has {sizing.usable_mib(row.memory_gb)} MiB usable and {need.memory_mib} MiB are needed"
 
 
-def _firewall(settings: Settings) -> tuple[FirewallRule, ...]:
+def _firewall(settings: Settings, catalog: Catalog) -> tuple[FirewallRule, ...]:
     rules = [
         FirewallRule("tcp", "443", ANYWHERE, "https"),
         FirewallRule("tcp", "80", ANYWHERE, "redirect to https, ACME"),
         FirewallRule("icmp", None, ANYWHERE, "ping, path MTU"),
     ]
-    if settings.admin_cidrs:
+    if settings.admin_cidrs and catalog.admin_ssh:
         rules.append(FirewallRule("tcp", SSH_PORT, settings.admin_cidrs, "ssh for administrators"))
     return tuple(rules)
 
@@ -166,7 +186,7 @@ def role_variables(plan: Plan, settings: Settings, catalog: Catalog, choice: Cho
         "acme_email": settings.acme_email,
         "admin_cidrs": list(settings.admin_cidrs),
         "metrics_cidrs": list(settings.metrics_cidrs),
-        "ssh_open": bool(settings.admin_cidrs),
+        "ssh_open": bool(settings.admin_cidrs) and catalog.admin_ssh,
         "pg_shared_buffers_mb": share.shared_buffers,
         "pg_effective_cache_mb": share.effective_cache,
         "pg_work_mem_mb": share.work_mem,

@@ -21,7 +21,7 @@ def main() -> None:
     """Run for the current stack. Raises pulumi.RunError (shown without a traceback) when the config can't be used."""
     try:
         settings, offer, made, placement, price = decide(pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())
-        user_data = bootstrap.user_data(settings, made.node.name, offer.user_data_limit)
+        stage0 = bootstrap.Stage0(settings, made.node.name, offer)
     except (SettingsError, CloudError, bootstrap.TooLargeError) as error:
         raise pulumi.RunError(str(error)) from None
     for topic, line in plan.describe(made, placement.choice, placement.why).items():
@@ -29,7 +29,7 @@ def main() -> None:
     pulumi.log.info(f"cost: {price}")
     for note in placement.notes:
         pulumi.log.warn(note)
-    machine = clouds.load(settings.cloud).build(made, placement, offer, user_data)
+    machine = clouds.load(settings.cloud).build(made, placement, offer, stage0)
     outputs(settings, machine, price, roll_out(settings, offer, made, placement, machine))
 
 
@@ -51,10 +51,12 @@ def secret_keys() -> set[str]:
 
 
 def roll_out(settings: Settings, offer: Catalog, made: Plan, placement: Placement, machine: Machine) -> release.Release:
-    """Bucket and release of the machine."""
+    """Release of the machine, and the bucket where the cloud did not make it."""
     place, secrets = settings.bucket, settings.secrets
-    principal = place.node_principal or secrets.node_access_key
-    bucket = Bucket(settings.stack, place.endpoint, place.name, principal, [machine.node], settings.protect)
+    needed = list(machine.ready)
+    if not machine.own_bucket:
+        principal = place.node_principal or secrets.node_access_key
+        needed.append(Bucket(settings.stack, place.endpoint, place.name, principal, [machine.node], settings.protect))
     variables = plan.role_variables(made, settings, offer, placement.choice)
     wheels = release_bundle.wheelhouse(cache())
 
@@ -80,7 +82,7 @@ def roll_out(settings: Settings, offer: Catalog, made: Plan, placement: Placemen
         settings.domain,
         pulumi.Output.all(machine.address, machine.data_device).apply(bundle),
         keys.public_key(secrets.signing_key),
-        pulumi.ResourceOptions(depends_on=[bucket, *machine.ready]),
+        pulumi.ResourceOptions(depends_on=needed),
     )
 
 
@@ -105,7 +107,7 @@ def outputs(settings: Settings, machine: Machine, price: Cost, made: release.Rel
     pulumi.export("address", machine.address)
     pulumi.export("apiKey", pulumi.Output.secret(settings.secrets.api_key))
     pulumi.export("caFile", made.ca_pem.apply(keep))
-    pulumi.export("ssh", machine.address.apply(lambda address: ssh_command(settings, address)))
+    pulumi.export("ssh", machine.login or machine.address.apply(lambda address: ssh_command(settings, address)))
     pulumi.export("monthlyCost", f"{price.total} {price.currency}")
     pulumi.export("release", made.release)
     pulumi.export("version", made.version)

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from infra import catalog, checks
+from infra import bucket_place, catalog, checks, cloud_access
 from infra.config_reader import PROJECT, Problem, Reader, SettingsError
 
 __all__ = ["Bucket", "Problem", "Secrets", "Settings", "SettingsError", "parse"]
 
-FOREIGN_NAMESPACES = ("hcloud", "pulumi")
+FOREIGN_NAMESPACES = ("hcloud", "digitalocean", "aws", "pulumi")
 SECRET_KEYS = (
     "apiKey",
     "stackKey",
@@ -28,7 +28,9 @@ KEYS = (
     "regions",
     "serverTypes",
     "domain",
+    "dnsZone",
     "acmeEmail",
+    "alertEmail",
     "adminCidrs",
     "metricsCidrs",
     "sshPublicKeys",
@@ -64,7 +66,7 @@ class Secrets:
     bucket_secret_key: str = field(repr=False)
     node_access_key: str = field(repr=False)
     node_secret_key: str = field(repr=False)
-    hcloud_token: str = field(repr=False)
+    cloud_token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Settings:
     regions: tuple[str, ...]
     server_types: tuple[str, ...]
     domain: str
+    dns_zone: str
     acme_email: str
+    alert_email: str
     admin_cidrs: tuple[str, ...]
     metrics_cidrs: tuple[str, ...]
     ssh_public_keys: tuple[str, ...]
@@ -95,12 +99,13 @@ def _same(value: str) -> str:
     return value
 
 
-def _bucket(read: Reader) -> Bucket:
+def _bucket(read: Reader, cloud: str, regions: tuple[str, ...]) -> Bucket:
     raw = read.json("bucket", dict, "an object with endpoint, region, name and addressing")
     fields = ("endpoint", "region", "name", "addressing", "caFile", "nodePrincipal")
     for name in raw:
         if name not in fields:
             read.note(f"{PROJECT}:bucket.{name}", raw[name], f"unknown; known: {', '.join(fields)}")
+    raw = bucket_place.resolve(raw, cloud, regions)
     return Bucket(
         endpoint=read.part(raw, "endpoint", checks.endpoint),
         region=read.part(raw, "region", _same),
@@ -128,8 +133,9 @@ def parse(
 ) -> Settings:
     """Settings of `stack` from its full config: `namespace:name` -> text, lists and objects as JSON (PULUMI_CONFIG).
 
-    `environ` may hold HCLOUD_TOKEN and HCLOUD_ENDPOINT; `encrypted` names the keys the config holds encrypted (None:
-    not known). Raises SettingsError listing every problem with its key, value and remedy.
+    `environ` may hold the cloud's token (HCLOUD_TOKEN, DIGITALOCEAN_TOKEN) and HCLOUD_ENDPOINT; `encrypted` names the
+    keys the config holds encrypted (None: not known). Raises SettingsError listing every problem with its key, value
+    and remedy.
     """
     read = Reader(config, stack)
     read.checked("stack", stack, stack, checks.stack_name, "")
@@ -139,21 +145,15 @@ def parse(
         read.text("cloud", lambda value: checks.known("cloud", catalog.clouds(), value))
         raise SettingsError(read.problems)  # what follows depends on the cloud
     offer = catalog.load(cloud)
-    regions = read.texts("regions", lambda value: checks.known("region", offer.network_zones, value))
-    if not regions and f"{PROJECT}:regions" not in {problem.key for problem in read.problems}:
-        read.note(f"{PROJECT}:regions", "[]", f"name at least one of: {', '.join(offer.network_zones)}")
-    token = config.get("hcloud:token") or environ.get("HCLOUD_TOKEN", "")
-    if not token:
-        read.note(
-            "hcloud:token",
-            "missing",
-            f"set HCLOUD_TOKEN, or run: pulumi config set --secret hcloud:token --stack {stack}",
-        )
-    else:
-        read.checked("hcloud:token", f"(secret of {len(token)} characters)", token, checks.hcloud_token, "")
-    if token and encrypted is not None and config.get("hcloud:token") and "hcloud:token" not in encrypted:
-        read.note("hcloud:token", "(not shown)", "is not encrypted; run: pulumi config set --secret hcloud:token")
+    regions = read.texts("regions", lambda value: checks.known("region", offer.network_zones, value)) or offer.preferred
+    token = cloud_access.token(read, cloud, environ, encrypted)
+    domain = read.text("domain", checks.domain)
     endpoint = config.get("hcloud:endpoint") or environ.get("HCLOUD_ENDPOINT") or "https://api.hetzner.cloud/v1"
+    store_keys = cloud_access.of(cloud).keys
+
+    def store_key(name: str) -> str:
+        return read.secret(name, _same, encrypted, optional=name not in store_keys)
+
     settings = Settings(
         stack=stack,
         cloud=cloud,
@@ -161,8 +161,10 @@ def parse(
         messages_per_conversation=read.integer("messagesPerConversation", 10, checks.between(1, 1000, "messages")),
         regions=regions,
         server_types=read.texts("serverTypes", lambda value: checks.known("server type", offer.server_types, value)),
-        domain=read.text("domain", checks.domain),
+        domain=domain,
+        dns_zone=read.text("dnsZone", lambda value: checks.dns_zone(value, domain)),
         acme_email=read.text("acmeEmail", checks.email),
+        alert_email=read.text("alertEmail", checks.email),
         admin_cidrs=read.texts("adminCidrs", checks.cidr),
         metrics_cidrs=read.texts("metricsCidrs", checks.cidr),
         ssh_public_keys=read.texts("sshPublicKeys", checks.ssh_public_key),
@@ -170,17 +172,17 @@ def parse(
         protect=read.boolean("protect", True),
         release_timeout=read.integer("releaseTimeout", 900, checks.between(60, 7200, "seconds")),
         trusted_signers=read.texts("trustedSigners", checks.signer),
-        bucket=_bucket(read),
+        bucket=_bucket(read, cloud, regions),
         hcloud_endpoint=read.checked("hcloud:endpoint", endpoint, endpoint, checks.cloud_endpoint, ""),
         secrets=Secrets(
             api_key=read.secret("apiKey", checks.api_key, encrypted),
             stack_key=read.secret("stackKey", checks.stack_key, encrypted),
             signing_key=read.secret("signingKey", checks.signing_key, encrypted),
-            bucket_access_key=read.secret("bucketAccessKey", _same, encrypted),
-            bucket_secret_key=read.secret("bucketSecretKey", _same, encrypted),
-            node_access_key=read.secret("nodeAccessKey", _same, encrypted),
-            node_secret_key=read.secret("nodeSecretKey", _same, encrypted),
-            hcloud_token=token,
+            bucket_access_key=store_key("bucketAccessKey"),
+            bucket_secret_key=store_key("bucketSecretKey"),
+            node_access_key=store_key("nodeAccessKey"),
+            node_secret_key=store_key("nodeSecretKey"),
+            cloud_token=token,
         ),
     )
     if read.problems:

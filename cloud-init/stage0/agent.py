@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Keys = tuple[str, str, dict[str, str]]
 ROOT = Path(os.environ.get("SEKHA_DEPLOY_ROOT", "/"))
 ETC, RUN, VAR = ROOT / "etc/sekha-deploy", ROOT / "run/sekha-deploy", ROOT / "var/lib/sekha-deploy"
 CLOUD = ROOT / "var/lib/cloud/data"
@@ -88,6 +90,22 @@ def retry(call: Callable[[], T], attempts: int) -> T:
     return call()
 
 
+def sign(keys: Keys, scope: str, method: str, host: str, path: str, body: bytes) -> dict[str, str]:
+    """Headers of an AWS Signature Version 4. `keys`: access, secret, further headers; `scope`: region/service."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    digest, scope = hashlib.sha256(body).hexdigest(), f"{now[:8]}/{scope}/aws4_request"
+    headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": now, **keys[2]}
+    names = ";".join(headers)
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    canonical = f"{method}\n{path}\n\n{lines}\n{names}\n{digest}"
+    mac = b"AWS4" + keys[1].encode()
+    text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    for part in (*scope.split("/"), text):
+        mac = hmac.digest(mac, part.encode(), "sha256")
+    credential = f"Credential={keys[0]}/{scope}, SignedHeaders={names}, Signature={mac.hex()}"
+    return headers | {"Authorization": f"AWS4-HMAC-SHA256 {credential}"}
+
+
 class Bucket:
     """The stack's S3 bucket; requests are signed with AWS Signature Version 4."""
 
@@ -97,28 +115,14 @@ class Bucket:
         virtual = bucket["addressing"] == "virtual"
         self.scheme, self.host = url.scheme, f"{bucket['name']}.{url.netloc}" if virtual else url.netloc
         self.prefix, self.region = "" if virtual else "/" + bucket["name"], bucket["region"]
-        self.access_key, self.secret_key = config["access_key"], config["secret_key"]
+        self.keys: Callable[[], Keys] = lambda: (config["access_key"], config["secret_key"], {})
         self.tls = ssl.create_default_context(cafile=bucket["ca_file"])  # with a CA of its own, only that is trusted
 
     def open(self, method: str, key: str, body: bytes = b"", span: str = "") -> http.client.HTTPResponse:
         """One request; the caller closes the answer. Raises MissingError on 404, OSError on any other failure."""
         path = urllib.parse.quote(f"{self.prefix}/{key}", safe="/-_.~")
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        digest, scope = hashlib.sha256(body).hexdigest(), f"{now[:8]}/{self.region}/s3/aws4_request"
-        names = "host;x-amz-content-sha256;x-amz-date"
-        signed = f"host:{self.host}\nx-amz-content-sha256:{digest}\nx-amz-date:{now}"
-        canonical = f"{method}\n{path}\n\n{signed}\n\n{names}\n{digest}"
-        mac = b"AWS4" + self.secret_key.encode()
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        for part in (*scope.split("/"), text):
-            mac = hmac.digest(mac, part.encode(), "sha256")
-        credential = f"Credential={self.access_key}/{scope}, SignedHeaders={names}, Signature={mac.hex()}"
-        headers = {"Range": span} if span else {}
-        headers |= {
-            "x-amz-content-sha256": digest,
-            "x-amz-date": now,
-            "Authorization": f"AWS4-HMAC-SHA256 {credential}",
-        }
+        headers = sign(self.keys(), f"{self.region}/s3", method, self.host, path, body)
+        headers |= {"Range": span} if span else {}
         url = f"{self.scheme}://{self.host}{path}"
         request = urllib.request.Request(url, body or None, headers, method=method)  # noqa: S310
         try:
@@ -167,6 +171,10 @@ class Agent:
         self.config: dict[str, Any] = json.loads((ETC / "agent.json").read_text())
         self.node: str = self.config["node"]
         self.bucket = Bucket(self.config)
+        if (plug := Path(__file__).with_name("plug.py")).exists():  # the cloud keeps the secrets
+            plugged = runpy.run_path(str(plug))
+            self.bucket.keys = plugged["keys"]
+            self.config |= plugged["secrets"](self.config, sign)
         self.applied: dict[str, Any] = {"generation": 0, "release": None, "state": "none", "roles": {}, "version": None}
         if (VAR / "applied.json").exists():
             self.applied = json.loads((VAR / "applied.json").read_text())

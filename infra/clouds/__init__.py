@@ -9,6 +9,7 @@ from typing import Protocol, cast
 
 import pulumi
 
+from infra.bootstrap import Stage0
 from infra.catalog import Catalog
 from infra.plan import Choice, Plan
 from infra.settings import Settings
@@ -35,7 +36,8 @@ class Placement:
 class Machine:
     """A built node as the release needs it: public address, cloud-init's instance id, the data volume's device path.
 
-    `ready` is what has to exist before a release can be applied.
+    `ready` is what has to exist before a release can be applied. `own_bucket`: the cloud's SDK made the bucket, which
+    is among `ready`. `login` is how administrators come in where that is not SSH.
     """
 
     node: str
@@ -43,6 +45,8 @@ class Machine:
     instance_id: pulumi.Output[str]
     data_device: pulumi.Output[str]
     ready: tuple[pulumi.Resource, ...]
+    own_bucket: bool = False
+    login: pulumi.Output[str] | None = None
 
 
 class Cloud(Protocol):
@@ -51,8 +55,8 @@ class Cloud(Protocol):
     def place(self, plan: Plan, settings: Settings, catalog: Catalog) -> Placement:
         """Choose once: the place of what exists, else the first orderable choice. Raises CloudError."""
 
-    def build(self, plan: Plan, placement: Placement, catalog: Catalog, user_data: str) -> Machine:
-        """Register the plan's resources; `user_data` is stage 0, which becomes a secret property."""
+    def build(self, plan: Plan, placement: Placement, catalog: Catalog, stage0: Stage0) -> Machine:
+        """Register the plan's resources; what `stage0` renders becomes a secret property."""
 
 
 def load(name: str) -> Cloud:

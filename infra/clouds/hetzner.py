@@ -8,6 +8,7 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from infra import naming
+from infra.bootstrap import Stage0
 from infra.catalog import Catalog
 from infra.clouds import Machine, Placement
 from infra.clouds.hetzner_api import place
@@ -16,9 +17,9 @@ from infra.plan import NETWORK, NODE_ADDRESS, SUBNET, Plan
 __all__ = ["HetznerStack", "build", "place"]
 
 
-def build(plan: Plan, placement: Placement, catalog: Catalog, user_data: str) -> Machine:
-    """Register the resources of `plan` at `placement`; `user_data` becomes a secret."""
-    return HetznerStack(plan, placement, catalog, user_data).machine
+def build(plan: Plan, placement: Placement, catalog: Catalog, stage0: Stage0) -> Machine:
+    """Register the resources of `plan` at `placement`; what `stage0` renders becomes a secret."""
+    return HetznerStack(plan, placement, catalog, stage0).machine
 
 
 class HetznerStack(pulumi.ComponentResource):
@@ -26,7 +27,7 @@ class HetznerStack(pulumi.ComponentResource):
 
     machine: Machine
 
-    def __init__(self, plan: Plan, placement: Placement, catalog: Catalog, user_data: str) -> None:
+    def __init__(self, plan: Plan, placement: Placement, catalog: Catalog, stage0: Stage0) -> None:
         super().__init__("sekha:cloud:Hetzner", plan.stack)
         self.plan, self.location = plan, placement.choice.location
         ssh_keys = self._ssh_keys(placement)
@@ -44,7 +45,7 @@ class HetznerStack(pulumi.ComponentResource):
             location=self.location,
             image=plan.image,
             ssh_keys=ssh_keys,
-            user_data=pulumi.Output.secret(user_data),  # the SDK does not mark it
+            user_data=pulumi.Output.secret(stage0.text()),  # the SDK does not mark it
             firewall_ids=[_number(firewall)],
             placement_group_id=_number(group),
             public_nets=[

@@ -23,7 +23,7 @@ class Reader:
     def __init__(self, settings: Settings, transport: httpx.BaseTransport | None = None) -> None:
         self.endpoint = settings.hcloud_endpoint.rstrip("/")
         self.client = httpx.Client(
-            headers={"Authorization": f"Bearer {settings.secrets.hcloud_token}"},
+            headers={"Authorization": f"Bearer {settings.secrets.cloud_token}"},
             timeout=TIMEOUT,
             transport=transport or httpx.HTTPTransport(retries=2),
         )

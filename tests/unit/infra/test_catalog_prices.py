@@ -15,9 +15,9 @@ OFFERS = [catalog_prices.load(cloud) for cloud in catalog_prices.priced()]
 each_offer = pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: offer.cloud)
 
 
-def test_priced_clouds_are_not_clouds_that_can_be_built() -> None:
+def test_more_clouds_are_priced_than_can_be_built() -> None:
     assert catalog_prices.priced() == ("hetzner", "digitalocean", "linode", "aws", "gcp")
-    assert catalog.clouds() == ("hetzner",)
+    assert {"hetzner", "digitalocean", "aws"} <= set(catalog.clouds())
 
 
 @each_offer

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pulumi
 import pytest
 
 from infra import plan
+from infra.bootstrap import Stage0
 from infra.bucket_policy import policy
 from infra.clouds import Placement, hetzner
 from tests.unit.infra import samples
 from tests.unit.infra.samples import HETZNER
 
+USER_DATA = "#cloud-config secret"
 KEYS = ["ssh-ed25519 AAAAone me", "ssh-ed25519 AAAAtwo you"]
 
 
@@ -56,7 +59,7 @@ def _build(known: dict[str, int] | None = None, **changes: object) -> tuple[plan
     done: dict[str, Any] = {}
 
     def program() -> Any:
-        machine = hetzner.build(planned, placement, HETZNER, "#cloud-config secret")
+        machine = hetzner.build(planned, placement, HETZNER, cast(Stage0, SimpleNamespace(text=lambda: USER_DATA)))
         outputs = pulumi.Output.all(machine.address, machine.instance_id, machine.data_device)
         return outputs.apply(lambda values: done.update(values=values, machine=machine))
 
@@ -95,7 +98,7 @@ def test_the_user_data_is_a_secret(recorder: Recorder) -> None:
     original = pulumi.Output.secret
 
     def watch(value: Any) -> Any:
-        secrets.append(value == "#cloud-config secret")
+        secrets.append(value == USER_DATA)
         return original(value)
 
     with pytest.MonkeyPatch.context() as patch:

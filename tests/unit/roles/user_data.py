@@ -33,4 +33,6 @@ def render_user_data() -> str:
         stack_key="ab" * 32,
         trusted_keys=["ssh-ed25519 " + "A" * 68, "ssh-ed25519 " + "B" * 68],
         agent_source=(stage0 / "agent.py").read_text(),
+        plug_source="",
+        parameters="",
     )
