@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: help secret up down destroy init preview outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals
+.PHONY: help secret up down destroy init preview preview-comment proof-preview outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -18,6 +18,9 @@ secret: ## set the secret NAME of STACK from the terminal or a pipe, encrypted (
 
 preview: ## what `up` would change, against the real state of the cloud (EXPECT_NO_CHANGES=1: fail on any)
 	@$(RUN) --tools python -m ops preview --stack $(STACK)
+
+preview-comment: ## the preview of STACK as a Markdown comment with costs and risks (OUT=file; fails on a blocked change)
+	@ci/preview --stack $(STACK) $(if $(OUT),--out $(OUT))
 
 outputs: ## the outputs of STACK as one JSON object, secrets included
 	@$(RUN) --tools python -m ops outputs --stack $(STACK)
@@ -74,3 +77,6 @@ proof-machine: ## user-data, secrets, ports and the metadata lock of the local s
 
 proof-refusals: ## bad input, and the answer each gets before anything is touched
 	@$(RUN) python -m proof.refusals
+
+proof-preview: ## comments made of real previews of every kind of change (3 minutes, no machine boots)
+	@$(RUN) --dev --tools python -m proof.preview

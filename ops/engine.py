@@ -138,6 +138,13 @@ class Engine:
             raise OperatorError(f"`pulumi {' '.join(arguments[:2])}` failed: {reason}")
         return result.stdout
 
+    def attempt(self, *arguments: str) -> str:
+        """Call the engine and return what it printed (its messages where that is nothing); failure raises no error."""
+        result = subprocess.run(
+            self.command(*arguments), env=self.environment(), text=True, capture_output=True, check=False
+        )
+        return result.stdout if result.stdout.strip() else result.stderr
+
     def select(self) -> None:
         """Create the stack in the state backend unless it is there; remove a dead process's lock on it."""
         self.ensure_passphrase()

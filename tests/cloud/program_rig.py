@@ -38,6 +38,7 @@ class Rig:
     def __init__(self, folder: Path, stack: str = "local") -> None:
         self.folder, self.stack, self.bucket = folder, stack, f"sekha-{stack}"
         self.fail_at, self.refusals = "", list[str]()
+        self.program = REPO  # the project folder that the engine runs
         self.backend = FakeBackend()
         self.cloud = Cloud(Store(folder / "state.db"), self.backend)
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -163,7 +164,7 @@ class Rig:
         self.config_file.write_text(yaml.safe_dump(content))
 
     def pulumi(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command = ["pulumi", "--non-interactive", "--cwd", str(REPO), *arguments, "--stack", self.stack]
+        command = ["pulumi", "--non-interactive", "--cwd", str(self.program), *arguments, "--stack", self.stack]
         if arguments[0] != "stack":
             command += ["--config-file", str(self.config_file)]
         result = subprocess.run(

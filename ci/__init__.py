@@ -1,0 +1,1 @@
+"""What continuous integration says about a change: `pulumi preview --json` -> a comment with costs and risks."""
