@@ -9,8 +9,8 @@ from typing import Any
 
 ACTIONS = {
     "create": "create", "import": "create", "update": "change", "delete": "delete", "same": "same",
-    "replace": "replace", "create-replacement": "replace", "delete-replaced": "replace", "import-replacement": "replace",
-    "discard-replaced": "replace",
+    "replace": "replace", "create-replacement": "replace", "delete-replaced": "replace",
+    "import-replacement": "replace", "discard-replaced": "replace",
 }  # fmt: skip
 """The engine's word for a step -> ours. Others (read, refresh, ...) change nothing."""
 

@@ -142,7 +142,8 @@ def test_secrets_are_never_shown_even_where_the_json_holds_them() -> None:
         step("update", SERVER, "b", {"location": PASSWORD}, {"location": "x"}, diffReasons=["location", PASSWORD]),
         step("create", SERVER, "c", None, {"userData": marked}),
         config={
-            "sekha:apiKey": "sk-sekha-" + "b" * 40, "sekha:stackKey": "stack-key-in-clear", "hcloud:token": "tok-1234567",
+            "sekha:apiKey": "sk-sekha-" + "b" * 40, "sekha:stackKey": "stack-key-in-clear",
+            "hcloud:token": "tok-1234567",
         },
         errors=(f"it failed: {PASSWORD} {'a1' * 32} stack-key-in-clear", "tok-1234567 https://u:pass@host/"),
     )  # fmt: skip
