@@ -57,6 +57,10 @@ fmt: ## format, sort imports, mend simple things
 bench-service: ## the service next to its floors, at 1 and 32 clients, 2,000 and 100,000 conversations (10 minutes)
 	@$(RUN) --dev bench/run service
 
+.PHONY: bench-faults
+bench-faults: ## faults while clients write: acknowledged and present rows, errors, seconds until healthy (10 minutes)
+	@$(RUN) --dev bench/run faults
+
 bench-rate: ## how exactly several workers keep the rate limit, over 30 s
 	@$(RUN) --dev bench/run service.rate
 

@@ -6,19 +6,15 @@ import argparse
 import json
 import os
 import random
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from tests.service.rig import Chroma
-
-from .data import Size, fill
+from .data import Size, ids
 from .floor_process import BareServer, FloorProcess
 from .load import Figures, install_wrk, replay
 from .operations import OPERATIONS, Operation
 from .show import say, table
 from .texts import Texts
-from .world import DurablePostgres, World, cpu_seconds, memory_mb
+from .world import World, cpu_seconds, memory_mb
 
 
 def main() -> None:
@@ -26,22 +22,10 @@ def main() -> None:
     options = _options()
     install_wrk()
     result: dict[str, Any] = {"rows": []}
-    with tempfile.TemporaryDirectory(prefix="sekha-bench-") as name:
-        folder = Path(name)
-        (folder / "chroma").mkdir()
-        postgres, chroma = DurablePostgres(), Chroma(folder / "chroma")
-        try:
-            for conversations in options.conversations:
-                place = folder / str(conversations)
-                place.mkdir()
-                world = World(place, postgres, chroma)
-                try:
-                    _measure(world, Size(conversations, vectors=options.vectors), options, result)
-                finally:
-                    world.stop()
-        finally:
-            chroma.stop()
-            postgres.close()
+    for conversations in options.conversations:
+        size = Size(conversations, vectors=options.vectors)
+        with World.filled(size) as world:
+            _measure(world, size, options, result)
     print(table(result["rows"]))
     for key, value in result.items():
         if key != "rows":
@@ -65,9 +49,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(world: World, size: Size, options: argparse.Namespace, result: dict[str, Any]) -> None:
-    world.start()  # makes the schema
-    world.stop()
-    ids = fill(world.url, world.chroma.port, world.collection, size)
+    conversations = ids(size)
     service = world.start(options.workers)
     result[f"memory idle MB at {size.conversations}"] = round(memory_mb(world.pid))
     with FloorProcess(service.config) as floor, BareServer() as bare:
@@ -77,7 +59,7 @@ def _measure(world: World, size: Size, options: argparse.Namespace, result: dict
         for name in options.only:
             operation = OPERATIONS[name]
             for clients in options.clients:
-                row = _row(world, operation, ids, clients, options.seconds, floor, bare)
+                row = _row(world, operation, conversations, clients, options.seconds, floor, bare)
                 result["rows"].append({"operation": name, "stored": size.conversations, "clients": clients, **row})
                 say(table(result["rows"][-1:]).splitlines()[-1])
     result[f"memory MB after load at {size.conversations}"] = round(memory_mb(world.pid))
@@ -86,13 +68,13 @@ def _measure(world: World, size: Size, options: argparse.Namespace, result: dict
 def _row(
     world: World,
     operation: Operation,
-    ids: list[Any],
+    conversations: list[Any],
     clients: int,
     seconds: float,
     floor: FloorProcess,
     bare: BareServer,
 ) -> dict[str, Any]:
-    requests = operation.requests(ids, random.randrange(2**31))
+    requests = operation.requests(conversations, random.randrange(2**31))
     replay(world.service.url, requests[:100], clients, 1)  # warm: connections, prepared statements, pages
     busy = cpu_seconds(world.workers)
     figures = replay(world.service.url, requests[100:] or requests, clients, seconds)
@@ -101,7 +83,7 @@ def _row(
     if operation.name == "health":
         least = replay(bare.url, requests, clients, seconds)
     else:
-        fresh = operation.requests(ids, random.randrange(2**31))[:100]
+        fresh = operation.requests(conversations, random.randrange(2**31))[:100]
         least = Figures(**floor.ask({"requests": fresh, "clients": clients, "seconds": seconds}))
     row: dict[str, Any] = {"service": figures.as_json(), "floor": least.as_json(), "aim": operation.aim}
     world.drop_outbox()  # so that embedding what was just created doesn't run into the next measurement

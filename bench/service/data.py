@@ -21,6 +21,8 @@ from sekha_service.store import OutboxItem
 from .texts import Texts
 
 _BATCH = 500  # larger ones take Chroma longer than our client waits, on a busy machine
+COLLECTION = "bench"
+_TOKENS = 43  # about, of a message of 25 words
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -33,17 +35,21 @@ class Size:
     vectors: int = 100_000
 
 
-def fill(database: str, chroma_port: int, collection: str, size: Size) -> list[UUID]:
-    """Store `size`; returns the conversations' ids. Vectors are random directions, spread over the conversations."""
-    ids = [_uuid(i, 0) for i in range(size.conversations)]
+def ids(size: Size) -> list[UUID]:
+    """The ids of the conversations."""
+    return [_uuid(i, 0) for i in range(size.conversations)]
+
+
+def fill(database: str, chroma_port: int, size: Size) -> None:
+    """Store `size`. Vectors are random directions, spread over the conversations."""
     started = time.monotonic()
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DROP INDEX messages_search")
         _copy(
             connection,
-            "conversations (id, label, folder, word_count, message_count, created_at, updated_at)",
+            "conversations (id, label, folder, word_count, message_count, token_count, created_at, updated_at)",
             _conversations(size),
-            ["uuid", "text", "text", "int4", "int4", "timestamptz", "timestamptz"],
+            ["uuid", "text", "text", "int4", "int4", "int8", "timestamptz", "timestamptz"],
         )
         _copy(
             connection,
@@ -54,11 +60,10 @@ def fill(database: str, chroma_port: int, collection: str, size: Size) -> list[U
         connection.execute("SET maintenance_work_mem = '512MB'")
         connection.execute("CREATE INDEX messages_search ON messages USING gin (search)")
         _say(f"{size.conversations} conversations copied in {time.monotonic() - started:.0f} s")
-        asyncio.run(_vectors(connection, chroma_port, collection, size))
+        asyncio.run(_vectors(connection, chroma_port, size))
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
     _say(f"stored in {time.monotonic() - started:.0f} s")
-    return ids
 
 
 def _uuid(conversation: int, message: int) -> UUID:
@@ -71,9 +76,9 @@ def _at(conversation: int) -> datetime:
 
 
 def _conversations(size: Size) -> Iterator[tuple[Any, ...]]:
-    texts = Texts(1)
+    texts, n = Texts(1), size.messages
     for i in range(size.conversations):
-        yield _uuid(i, 0), texts.text(4), f"/bench/{i % 50}", size.messages * 25, size.messages, _at(i), _at(i)
+        yield _uuid(i, 0), texts.text(4), f"/bench/{i % 50}", n * 25, n, n * _TOKENS, _at(i), _at(i)
 
 
 def _messages(size: Size) -> Iterator[tuple[Any, ...]]:
@@ -92,8 +97,8 @@ def _copy(connection: psycopg.Connection[Any], into: str, rows: Iterator[tuple[A
             copy.write_row(row)
 
 
-async def _vectors(connection: psycopg.Connection[Any], chroma_port: int, collection: str, size: Size) -> None:
-    index = ChromaIndex(f"http://127.0.0.1:{chroma_port}", collection, MODEL, MiniLM.dimension)
+async def _vectors(connection: psycopg.Connection[Any], chroma_port: int, size: Size) -> None:
+    index = ChromaIndex(f"http://127.0.0.1:{chroma_port}", COLLECTION, MODEL, MiniLM.dimension)
     name, identity = await index.collection()
     connection.execute("DELETE FROM vector_index_state")
     connection.execute("INSERT INTO vector_index_state VALUES (%s, %s, %s)", [name, identity, MODEL])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tomllib
+import re
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,9 @@ import psycopg
 
 from tests.service.databases import Postgres
 from tests.service.rig import Chroma, Service
+
+from .data import COLLECTION, Size
+from .kept import keep
 
 WORKER_CORE = 0
 POOL = 12
@@ -22,10 +27,7 @@ UNLIMITED = "[rate_limiting]\nenabled = false\n"
 class DurablePostgres(Postgres):
     """PostgreSQL that waits for the disk at each commit, with the memory settings of a small plan."""
 
-    def start(self) -> None:
-        settings = "-c shared_buffers=512MB -c effective_cache_size=2GB -c max_wal_size=4GB -c jit=off"
-        options = f"-h '' -k {self.folder} {settings}"
-        self._run("pg_ctl", "-D", self._data, "-o", options, "-l", str(self.folder / "log"), "-w", "start")
+    settings = "-c shared_buffers=512MB -c effective_cache_size=2GB -c max_wal_size=4GB -c jit=off"
 
 
 @contextlib.contextmanager
@@ -84,13 +86,34 @@ class World:
 
     def __init__(self, folder: Path, postgres: Postgres, chroma: Chroma) -> None:
         self.folder, self.postgres, self.chroma = folder, postgres, chroma
-        self.url = postgres.new_database()
+        self.url = postgres.url
         self.service = self._service(1, UNLIMITED)
+
+    @classmethod
+    @contextlib.contextmanager
+    def filled(cls, size: Size) -> Iterator[World]:
+        """A world of its own with so much stored, on copies of what is kept; stopped and removed at the end."""
+        with tempfile.TemporaryDirectory(prefix="sekha-bench-") as name:
+            kept = keep(size)
+            (Path(name) / "chroma").mkdir()
+            subprocess.run(["cp", "-a", "--reflink=auto", kept / "chroma", Path(name) / "chroma" / "data"], check=True)
+            postgres = DurablePostgres(kept / "postgres")
+            try:
+                chroma = Chroma(Path(name) / "chroma")
+                try:
+                    world = cls(Path(name), postgres, chroma)
+                    yield world
+                    world.stop()
+                finally:
+                    chroma.stop()
+            finally:
+                postgres.close()
 
     def _service(self, workers: int, limits: str) -> Service:
         it = Service(self.folder, self.url, self.chroma.port, f"[server]\nworkers = {workers}\n{limits}")
         line = f'url = "{self.url}"\n'
-        it.config.write_text(it.config.read_text().replace(line, f"{line}max_connections = {POOL * workers}\n"))
+        text = it.config.read_text().replace(line, f"{line}max_connections = {POOL * workers}\n")
+        it.config.write_text(re.sub('collection_name = ".*"', f'collection_name = "{COLLECTION}"', text))
         return it
 
     def start(self, workers: int = 1, limits: str = UNLIMITED) -> Service:
@@ -102,11 +125,6 @@ class World:
             for pid in self.workers:
                 pin(pid)
         return self.service
-
-    @property
-    def collection(self) -> str:
-        """The service's collection of the index."""
-        return str(tomllib.loads(self.service.config.read_text())["chroma"]["collection_name"])
 
     @property
     def workers(self) -> list[int]:

@@ -17,15 +17,24 @@ import psycopg
 class Postgres:
     """A PostgreSQL cluster in a temporary folder, on a Unix socket, run by an unprivileged user."""
 
-    def __init__(self) -> None:
-        self._made = 0
+    settings = "-c fsync=off"
+
+    def __init__(
+        self, filled: Path | None = None, within: Path | None = None, environment: dict[str, str] | None = None
+    ) -> None:
+        """A new cluster; with `filled`, on a copy of that stopped one's data folder. `within`: a folder for it."""
+        self._made, self._environment = 0, environment or {}
         self._bin = _postgres_binaries()
         self._user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
-        self.folder = Path(tempfile.mkdtemp(prefix="sekha-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="sekha-pg-", dir=within))
         if self._user:
             os.chown(self.folder, pwd.getpwnam("nobody").pw_uid, -1)
-        self._run("initdb", "-D", self._data, "-U", "sekha", "-A", "trust", "--no-sync", "-E", "UTF8")
         self.url = f"postgresql://sekha@/sekha?host={self.folder}"
+        if filled is not None:
+            subprocess.run(["cp", "-a", "--reflink=auto", str(filled), self._data], check=True)
+            self.start()
+            return
+        self._run("initdb", "-D", self._data, "-U", "sekha", "-A", "trust", "--no-sync", "-E", "UTF8")
         self.start()
         self._run("createdb", "-h", str(self.folder), "-U", "sekha", "sekha")
 
@@ -34,18 +43,23 @@ class Postgres:
         return str(self.folder / "data")
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [*self._user, str(self._bin / program), *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL
-        )
+        command = [*self._user, str(self._bin / program), *arguments]
+        environment = {**os.environ, **self._environment}
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, env=environment)
 
     def start(self) -> None:
         """Start; returns when it accepts connections."""
-        options = f"-h '' -k {self.folder} -c fsync=off"
+        options = f"-h '' -k {self.folder} {self.settings}"
         self._run("pg_ctl", "-D", self._data, "-o", options, "-l", str(self.folder / "log"), "-w", "start")
 
-    def stop(self) -> None:
-        """Stop at once, breaking all connections."""
-        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop at once, breaking all connections; `fast` leaves nothing to recover."""
+        self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "stop")
+
+    def accepts(self) -> bool:
+        """Whether it takes connections."""
+        command = [str(self._bin / "pg_isready"), "-q", "-h", str(self.folder)]
+        return subprocess.run(command).returncode == 0
 
     def new_database(self) -> str:
         """The URL of a new, empty database."""
@@ -58,6 +72,12 @@ class Postgres:
         if (self.folder / "data" / "postmaster.pid").exists():
             self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def server_version() -> str:
+    """What PostgreSQL's server programs say of their version."""
+    command = [str(_postgres_binaries() / "postgres"), "--version"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _postgres_binaries() -> Path:

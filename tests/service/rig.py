@@ -86,6 +86,11 @@ class Process:
         return self._process.wait(timeout)
 
     @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """True while it runs."""
         return self._process.poll() is None
@@ -119,6 +124,12 @@ class Chroma:
             self._process.kill()
             self._process = None
 
+    def count(self, collection: str) -> int:
+        """How many vectors a collection of the service's holds."""
+        base = f"http://127.0.0.1:{self.port}/api/v2/tenants/default_tenant/databases/default_database/collections"
+        found = httpx.get(f"{base}/{collection}").raise_for_status().json()
+        return int(httpx.get(f"{base}/{found['id']}/count").raise_for_status().text)
+
     def wipe(self) -> None:
         """Forget everything (while stopped)."""
         shutil.rmtree(self._folder / "data", ignore_errors=True)
@@ -131,15 +142,16 @@ class Service:
         self, folder: Path, database_url: str, chroma_port: int, settings: str = "", api_key: str = API_KEY
     ) -> None:
         self._api_key, self.source = api_key, REPO / "app" / "src"
+        self.environment: dict[str, str] = {}
         self.folder, self.port, self._database_url = folder, free_port(), database_url
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "config.toml"
-        collection = "c" + hashlib.sha256(database_url.encode()).hexdigest()[:20]
+        self.collection = "c" + hashlib.sha256(database_url.encode()).hexdigest()[:20]
         if "[llm]" not in settings:
             settings += '[llm]\nprovider = "builtin"\n'
         self.config.write_text(
             f'[database]\nurl = "{database_url}"\n[chroma]\nhost = "127.0.0.1"\nport = {chroma_port}\n'
-            f'collection_name = "{collection}"\n{settings}'
+            f'collection_name = "{self.collection}"\n{settings}'
         )
         self.config.chmod(0o600)
         self.log = folder / "service.log"
@@ -149,7 +161,7 @@ class Service:
     def start(self, *, healthy: bool = True) -> None:
         """Start; with `healthy`, returns when /health answers 200."""
         command = [sys.executable, "-m", "sekha_service.cli", "--config", str(self.config), "--port", str(self.port)]
-        environment = {"PYTHONPATH": f"{self.source}:{extras()}", "SEKHA_API_KEY": self._api_key}
+        environment = {"PYTHONPATH": f"{self.source}:{extras()}", "SEKHA_API_KEY": self._api_key, **self.environment}
         self.process = Process(command, self.log, environment)
         if healthy:
             wait_for(lambda: self.status() == 200, 30, f"the service is healthy, see {self.log}")
@@ -180,10 +192,10 @@ class Service:
         assert response.status_code == 200, response.text
         return list(response.json()["results"])
 
-    def wait_until_indexed(self) -> None:
+    def wait_until_indexed(self, timeout: float = 30) -> None:
         """Return when the vector index has learnt everything."""
         count = "SELECT count(*) FROM vector_outbox"
-        wait_for(lambda: Database(self._database_url).execute(count) == [(0,)], 30, "the outbox is empty")
+        wait_for(lambda: Database(self._database_url).execute(count) == [(0,)], timeout, "the outbox is empty")
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples (the store's figures are up to 5 s old)."""

@@ -1,4 +1,4 @@
-"""The pool of PostgreSQL connections: bounded waits, one repeat after a lost connection, 503 when it stays away."""
+"""The pool of PostgreSQL connections: bounded waits, repeats after a lost connection, 503 when it stays away."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ CONNECTION_OPTIONS: dict[str, Any] = {
 }
 _LONGEST_WAIT = 10.0
 _WAIT_WHEN_AWAY = 1.0
+_ATTEMPTS = 4  # of a statement whose connection broke, while new connections can be had
 T = TypeVar("T")
 
 set_json_loads(orjson.loads)
@@ -77,11 +78,12 @@ class Pool:
             raise
 
     async def run(self, work: Callable[[AsyncConnection[Any], bool], Awaitable[T]]) -> T:
-        """`work(connection, repeated)`; called once more on a fresh connection when the first one broke.
+        """`work(connection, repeated)`; called again on a fresh connection when one broke.
 
         Raises errors.UnavailableError when the database is away, out of connections, or the statement takes too long.
         """
-        for repeated in (False, True):
+        for attempt in range(_ATTEMPTS):
+            repeated = attempt > 0
             wait = _WAIT_WHEN_AWAY if self._away or repeated else self._acquire_seconds
             try:
                 async with self._pool.connection(timeout=wait) as connection:
@@ -97,7 +99,7 @@ class Pool:
             except errors.QueryCanceled:
                 raise UnavailableError("The database took too long, try again") from None
             except (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction):
-                if repeated:
+                if attempt == _ATTEMPTS - 1:
                     self._away = True
                     raise UnavailableError("The database is not reachable, try again") from None
                 await self._pool.check()  # drops every connection that broke with this one
