@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ci import prices
 from ci.parse import Change, Preview
-from infra import catalog_prices, resource_guards
+from infra import catalog_prices, resource_guards, resource_prices
+from infra.resource_prices import Bill
 
 OVERRIDE = "data-loss-approved"
 """The label of a pull request that lets a loss of data pass."""
@@ -38,8 +38,8 @@ class Assessment:
     """What there is to say about a preview. `overridden`: a loss of data was approved by label."""
 
     preview: Preview
-    now: prices.Bill
-    after: prices.Bill
+    now: Bill
+    after: Bill
     complete: bool
     risks: tuple[Risk, ...]
     overridden: bool
@@ -53,8 +53,8 @@ class Assessment:
 
 def assess(preview: Preview, labels: Collection[str] = ()) -> Assessment:
     """Judge `preview`; `labels` are the pull request's."""
-    now = prices.bill(change.old for change in preview.changes if change.old and change.action != "create")
-    after = prices.bill(change.new for change in preview.changes if change.new and change.action != "delete")
+    now = resource_prices.bill((side.type, side.inputs) for change in preview.changes if (side := change.old))
+    after = resource_prices.bill((side.type, side.inputs) for change in preview.changes if (side := change.new))
     budget = _budget(preview)
     risks = [risk for change in preview.changes for risk in _risks(change, preview)]
     risks += [*_over(preview, after, budget), *_failed(preview)]
@@ -75,10 +75,9 @@ def _budget(preview: Preview) -> Decimal:
     return Decimal(text) if text.isdigit() else Decimal(0)
 
 
-def _over(preview: Preview, after: prices.Bill, budget: Decimal) -> Iterator[Risk]:
-    for currency, amount in after.totals.items():
-        if budget and amount > budget and not preview.errors:
-            yield Risk(f"costs {amount} {currency} a month, and sekha:monthlyBudget allows {budget}", BUDGET)
+def _over(preview: Preview, after: Bill, budget: Decimal) -> Iterator[Risk]:
+    if budget and not preview.errors and after.euros() > budget:
+        yield Risk(f"costs {after.euros()} EUR a month, and sekha:monthlyBudget allows {budget}", BUDGET)
 
 
 def _failed(preview: Preview) -> Iterator[Risk]:
@@ -151,11 +150,11 @@ def _left_behind(change: Change, preview: Preview) -> Iterator[Risk]:
 
 
 def _old_price(change: Change) -> Iterator[Risk]:
-    rule = prices.RULES.get(change.resource.type)
-    if rule is None:
+    cloud = resource_prices.cloud_of(change.resource.type)
+    if not cloud:
         return
     text = f"price: {_name(change)} is billed at today's list price from then on, and a lower one of its time is lost"
-    newer = catalog_prices.load(rule[0]).superseded
+    newer = catalog_prices.load(cloud).superseded
     yield Risk(f"{text} (since {newer[0]}: {newer[1]})" if newer else text)
 
 

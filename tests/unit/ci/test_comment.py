@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci import parse, prices
+from ci import parse
 from ci.__main__ import comment, main
 from ci.assess import OVERRIDE, assess
 from ci.redact import SECRET, SIGNATURE, redact, secrets_in
 from ci.render import LIMIT
+from infra import resource_prices
 from proof.preview import EXPECTED
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -121,8 +123,26 @@ def test_the_budget_counts_by_what_the_resources_cost() -> None:
 
 
 def test_a_bill_names_what_it_has_no_price_for() -> None:
-    resource = parse.Resource(SERVER, "s", {"serverType": "cx23", "location": "mars"}, False)
-    assert prices.bill([resource]) == prices.Bill({}, ("server cx23",))
+    nowhere = (SERVER, {"serverType": "cx23", "location": "mars"})
+    assert resource_prices.bill([nowhere]) == resource_prices.Bill({}, ("server cx23",))
+
+
+def test_bills_of_other_clouds() -> None:
+    root = {"volumeSize": 20}
+    instance = {"instanceType": "t3a.medium", "availabilityZone": "eu-central-1b", "rootBlockDevice": root}
+    made = resource_prices.bill(
+        [
+            ("aws:ec2/instance:Instance", instance),  # 0.0432 an hour, 730 hours; 0.0952 a GB
+            ("aws:ebs/volume:Volume", {"size": 10.0, "availabilityZone": "eu-central-1b"}),
+            ("aws:ec2/eip:Eip", {}),
+            ("digitalocean:index/droplet:Droplet", {"size": "s-2vcpu-4gb", "region": "ams3"}),
+            ("digitalocean:index/volume:Volume", {"size": 10, "region": "ams3"}),
+            ("digitalocean:index/reservedIp:ReservedIp", {"region": "ams3"}),
+        ]
+    )
+    assert made == resource_prices.Bill({"USD": Decimal("31.54") + Decimal("1.90") + Decimal("0.95") + Decimal("3.65")
+                                         + Decimal(24) + Decimal(1)}, ())  # fmt: skip
+    assert made.euros() == (made.totals["USD"] / Decimal("1.1637")).quantize(Decimal("0.01"))
 
 
 @pytest.mark.parametrize("text", ["", "error: no stack named 'prod' found", "[1]", '{"a": 1}'])
