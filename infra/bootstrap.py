@@ -64,7 +64,7 @@ def render(settings: Settings, node: str, node_keys: NodeKeys | None = None, sta
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["json"] = json.dumps
-    bucket, secrets, plug = settings.bucket, settings.secrets, stage0 / f"{settings.cloud}.py"
+    bucket, secrets = settings.bucket, settings.secrets
     given = node_keys or NodeKeys(secrets.node_access_key, secrets.node_secret_key)
     return environment.from_string((stage0 / "user-data.yaml.j2").read_text()).render(
         stack=settings.stack,
@@ -80,8 +80,7 @@ def render(settings: Settings, node: str, node_keys: NodeKeys | None = None, sta
         node_secret_key=given.secret_key,
         stack_key=settings.secrets.stack_key,
         trusted_keys=trusted_keys(settings),
-        agent_source=(stage0 / "agent.py").read_text(),
-        plug_source=plug.read_text() if plug.exists() else "",
+        programs=programs(settings.cloud, stage0),
         parameters=naming.parameters(settings.stack, node),
     )
 
@@ -100,6 +99,14 @@ def gzip(content: bytes) -> bytes:
     body = deflate.compress(content) + deflate.flush()
     tail = zlib.crc32(content).to_bytes(4, "little") + (len(content) % 2**32).to_bytes(4, "little")
     return b"\x1f\x8b\x08\0\0\0\0\0\x02\xff" + body + tail
+
+
+def programs(cloud: str, stage0: Path = STAGE0) -> dict[str, str]:
+    """Stage 0's Python files, by their path on the machine below stage0/; plug.py is what `cloud` needs of its own."""
+    files = {path.relative_to(stage0).as_posix(): path for path in sorted(stage0.glob("sekha_stage0/*.py"))}
+    if (plug := stage0 / f"{cloud}.py").exists():
+        files["plug.py"] = plug
+    return {name: path.read_text() for name, path in files.items()}
 
 
 def trusted_keys(settings: Settings) -> Sequence[str]:

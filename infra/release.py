@@ -21,7 +21,14 @@ from infra.release_rollout import ReleaseError, Wanted
 
 # What makes a new release. Credentials are not among it: configure() brings them.
 INPUTS = ("node", "instance_id", "address", "domain", "release", "contents", "signer", "code")
-CODE = ("release.py", "release_rollout.py", "release_sign.py", "release_bundle.py", "object_store.py")
+CODE = (
+    "release.py",
+    "release_rollout.py",
+    "release_sign.py",
+    "release_bundle.py",
+    "release_agent.py",
+    "object_store.py",
+)
 UPLOADS = 8  # at a time
 
 
@@ -126,6 +133,7 @@ def next_generation(store: Store, node: str, known: int) -> int:
 def upload(store: Store, manifest: dict[str, Any]) -> None:
     """Store the release's files that the bucket lacks. Raises ReleaseError when one is not in the cache, or damaged."""
     wanted = [step["config"] for step in manifest["steps"]] + [row["sha256"] for row in manifest["files"]]
+    wanted.append(manifest["agent"]["sha256"])
     if manifest.get("secrets"):
         wanted.append(manifest["secrets"]["sha256"])
     missing = sorted(set(wanted) - store.files())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra import roles
+from infra import release_agent, roles
 from infra.plan import Variables
 
 REPO = Path(__file__).resolve().parent.parent
@@ -34,14 +34,27 @@ class Bundle:
         return json.dumps(self.manifest, sort_keys=True)
 
 
-def build(variables: Variables, wheelhouse: Path, names: Sequence[str] = roles.ORDER, root: Path = ROLES) -> Bundle:
-    """The release of one machine: its roles rendered with `variables`, and the wheelhouse's files.
+def build(
+    variables: Variables,
+    wheelhouse: Path,
+    names: Sequence[str] = roles.ORDER,
+    root: Path = ROLES,
+    sealed: bytes = b"",
+) -> Bundle:
+    """The release of one machine: its agent, its roles rendered with `variables`, the wheelhouse's files, and what
+    release_secrets.encrypt made (`sealed`; empty: no secrets).
 
     The id is the hash of everything in it, rendered with a placeholder where the id itself appears. Raises RoleError.
     """
     files, blobs = _files(wheelhouse)
+    agent, secrets = release_agent.build(root), None
+    program = {"sha256": hashlib.sha256(agent).hexdigest(), "size": len(agent)}
+    blobs[str(program["sha256"])] = agent
+    if sealed:
+        secrets = {"sha256": hashlib.sha256(sealed).hexdigest()}
+        blobs[secrets["sha256"]] = sealed
     unnamed = roles.render_machine({**variables, "release_dir": f"{RELEASES}/{UNNAMED}"}, names, root)
-    draft = json.dumps([files, [[_step(role), role.config] for role in unnamed]], sort_keys=True)
+    draft = json.dumps([program, secrets, files, [[_step(role), role.config] for role in unnamed]], sort_keys=True)
     release = hashlib.sha256(draft.encode()).hexdigest()[:12]
     steps = []
     for role in roles.render_machine({**variables, "release_dir": f"{RELEASES}/{release}"}, names, root):
@@ -51,7 +64,7 @@ def build(variables: Variables, wheelhouse: Path, names: Sequence[str] = roles.O
         steps.append({**_step(role), "config": digest})
     manifest = {
         "format": 1, "stack": variables["stack"], "node": variables["node"], "release": release, "steps": steps,
-        "files": files, "secrets": None,
+        "files": files, "agent": program, "secrets": secrets,
     }  # fmt: skip
     return Bundle(release, manifest, blobs)
 

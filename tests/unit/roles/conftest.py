@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from infra import release_secrets, release_sign
 
-AGENT = Path(__file__).resolve().parents[3] / "cloud-init" / "stage0" / "agent.py"
+PROGRAMS = ("common", "bucket", "manifest", "report", "launcher")
+AGENT = b"the agent"
 STACK_KEY = "ab" * 32
 
 
@@ -103,7 +105,7 @@ def make_key(folder: Path, name: str) -> tuple[str, str]:
 class Machine:
     """A machine's root folder with the fake bucket behind it. `publish` a release; `agent`: a newly started agent."""
 
-    def __init__(self, root: Path, bucket: FakeBucket, module: ModuleType) -> None:
+    def __init__(self, root: Path, bucket: FakeBucket, module: SimpleNamespace) -> None:
         self.root, self.bucket, self.module = root, bucket, module
         self.private, public = make_key(root, "signer")
         self.calls = root / "calls"
@@ -140,7 +142,9 @@ class Machine:
         ]
         wheel = b"wheel" * 1000
         files = [{"path": "wheels/a.whl", "sha256": self.bucket.store(wheel), "size": len(wheel), "mode": "0644"}]
+        agent = {"sha256": self.bucket.store(AGENT), "size": len(AGENT)}
         about = {"format": 1, "stack": "s", "node": "n1", "generation": generation, "release": "0123456789ab"}
+        about["agent"] = agent
         return {**about, "steps": steps, "files": files, "secrets": None, **changes}
 
     def publish(self, manifest: dict[str, Any], key: str = "", text: str = "") -> None:
@@ -153,7 +157,20 @@ class Machine:
         return {"sha256": self.bucket.store(release_secrets.encrypt(secrets, key))}
 
     def agent(self) -> Any:
+        """Stage 0, newly started; the agent that it starts runs in this process, as it is in the sources."""
+        launcher = self.module.Launcher()
+        launcher.run = self._run
+        return launcher
+
+    def part(self) -> Any:
+        """The agent alone, newly started."""
         return self.module.Agent()
+
+    def _run(self, agent: Path) -> str:
+        assert agent.read_bytes() == AGENT
+        accepted = json.loads((self.root / "var/lib/sekha-deploy/accepted.json").read_text())
+        self.module.Agent().take_up(accepted["manifest"])
+        return ""
 
     def commands(self) -> list[str]:
         """The command lines of the fake commands since the last look."""
@@ -190,11 +207,11 @@ def machine(tmp_path: Path, bucket: FakeBucket, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CALLS", str(root / "calls"))
     monkeypatch.setenv("ROOT", str(root))
     monkeypatch.setenv("SEKHA_DEPLOY_ROOT", str(root))
-    spec = importlib.util.spec_from_file_location("sekha_agent", AGENT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    for name in [name for name in sys.modules if name.startswith(("sekha_stage0", "sekha_agent"))]:
+        monkeypatch.delitem(sys.modules, name)  # their paths are settled when they are imported
+    parts = [importlib.import_module(f"sekha_stage0.{name}") for name in PROGRAMS]
+    parts += [importlib.import_module(f"sekha_agent.{name}") for name in ("files", "commands", "steps", "release")]
+    module = SimpleNamespace(**{name: value for part in parts for name, value in vars(part).items()})
     monkeypatch.setattr(module.time, "sleep", lambda _: None)
-    monkeypatch.setattr(module.Agent, "serve", lambda self, timeout=1: self.save(version="1.2.3"))
+    monkeypatch.setattr(parts[-1], "version_served", lambda: "1.2.3")
     return Machine(root, bucket, module)

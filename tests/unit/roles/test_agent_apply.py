@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.conftest import AGENT, FakeBucket, Machine
+from infra.roles import CLOUD_INIT
+from tests.unit.roles.conftest import FakeBucket, Machine
 
 
 def applied(machine: Machine) -> dict[str, Any]:
@@ -167,8 +169,13 @@ def test_killed_after_a_roles_files_were_written_and_told_to_go_back_restarts(ma
     manifest["steps"][1]["config"] = machine.bucket.store(b"#cloud-config\nruncmd: [[other]]\n")
     machine.publish(manifest)
     (machine.root / "calls.fail").write_text('case "$*" in *ffffffffffff/roles/sekha.yaml) kill -9 $PPID;; esac\n')
-    code = f"import runpy; runpy.run_path({str(AGENT)!r})['Agent']().poll(b'')"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    launcher = machine.agent()
+    launcher.run = lambda agent: ""
+    launcher.poll(b"")  # accepted
+    code = "from sekha_agent import release; release.main()"
+    paths = {"PYTHONPATH": os.pathsep.join(str(CLOUD_INIT / part) for part in ("stage0", "agent"))}
+    killed = subprocess.run([sys.executable, "-c", code], env=os.environ | paths, check=False)
+    assert killed.returncode == -signal.SIGKILL
     machine.commands()
     machine.publish(machine.manifest(3))
     machine.agent().poll(b"")
@@ -187,7 +194,7 @@ def test_a_full_disk_is_reported(machine: Machine, monkeypatch: pytest.MonkeyPat
             raise OSError(28, "No space left on device")
         write(path, data, mode)
 
-    monkeypatch.setattr(machine.module, "write", full)
+    monkeypatch.setattr("sekha_agent.steps.write", full)
     machine.publish(machine.manifest())
     machine.agent().loop(range(2))
     beacon = machine.last()
@@ -220,7 +227,7 @@ def test_a_file_that_a_power_cut_emptied_is_fetched_again(machine: Machine) -> N
 
 
 def test_output_of_commands_is_in_no_file_that_others_can_read(machine: Machine) -> None:
-    machine.agent().run("echo", "password=hunter2")
+    machine.module.Commands(machine.part().report).run("echo", "password=hunter2")
     assert not [
         path for path in (machine.root / "run").rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()
     ]
@@ -296,7 +303,7 @@ def test_only_two_releases_are_kept(machine: Machine) -> None:
 
 def test_command_that_takes_too_long_is_killed(machine: Machine) -> None:
     with pytest.raises(machine.module.StepError, match=r"sh -c .*: killed after 0.2 s: begun"):
-        machine.agent().run("sh", "-c", "echo begun; sleep 60 & sleep 60", timeout=0.2)
+        machine.module.Commands(machine.part().report).run("sh", "-c", "echo begun; sleep 60 & sleep 60", timeout=0.2)
 
 
 def test_loop_says_it_is_there_and_outlives_a_bucket_without_release(machine: Machine) -> None:

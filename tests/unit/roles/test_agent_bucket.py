@@ -53,30 +53,30 @@ def test_virtual_addressing_puts_the_bucket_into_the_host(machine: Machine) -> N
 def test_download_survives_a_fault(machine: Machine, bucket: FakeBucket, fault: int | str) -> None:
     bucket.store(BODY)
     bucket.faults[f"releases/files/{DIGEST}"] = [fault]
-    assert machine.agent().store(DIGEST, len(BODY)).read_bytes() == BODY
+    assert machine.part().files.store(DIGEST, len(BODY)).read_bytes() == BODY
 
 
 def test_download_goes_on_where_it_stopped(machine: Machine, bucket: FakeBucket) -> None:
     bucket.store(BODY)
     bucket.faults[f"releases/files/{DIGEST}"] = ["cut"]
-    machine.agent().store(DIGEST, len(BODY))
+    machine.part().files.store(DIGEST, len(BODY))
     assert bucket.requests[-1][2]["Range"] == f"bytes={len(BODY) // 2}-"
 
 
 def test_other_content_is_not_taken(machine: Machine, bucket: FakeBucket) -> None:
     bucket.objects[f"releases/files/{DIGEST}"] = BODY[::-1]
     with pytest.raises(machine.module.StepError, match="other content"):
-        machine.agent().store(DIGEST, len(BODY))
+        machine.part().files.store(DIGEST, len(BODY))
     assert not list((machine.root / "var/lib/sekha-deploy/files").iterdir())
 
 
 def test_missing_file_is_an_error_at_once(machine: Machine, bucket: FakeBucket) -> None:
     with pytest.raises(machine.module.StepError, match=f"fetch of releases/files/{DIGEST}: the bucket has no"):
-        machine.agent().store(DIGEST, len(BODY))
+        machine.part().files.store(DIGEST, len(BODY))
     assert len(bucket.requests) == 1
 
 
 def test_beacon_that_does_not_arrive_is_no_error(machine: Machine, bucket: FakeBucket) -> None:
     bucket.faults["status/n1"] = [500] * 4
-    machine.agent().beacon("boot", "running")
+    machine.agent().report.beacon("boot", "running")
     assert bucket.beacons == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
 import re
 from pathlib import Path
@@ -141,19 +140,17 @@ def test_without_a_volume_there_is_no_mount() -> None:
     assert yaml.safe_load(base.config)["runcmd"] == [["/usr/local/lib/sekha-deploy/apply-base", "", "1024"]]
 
 
-def parsed(program: str) -> str:
-    """The program without its layout (docstrings hold some, too)."""
-    return re.sub(r"\\n +", r"\\n", ast.dump(ast.parse(program)))
-
-
-def test_user_data_fits_every_cloud_and_has_the_same_agent() -> None:
+def test_user_data_fits_every_cloud_and_holds_stage_0_as_it_is() -> None:
     text = render_user_data()
     assert len(text.encode()) < 31_000  # Hetzner takes 32,768
     assert len(gzip.compress(text.encode())) < 16_384  # AWS takes this, compressed or not
     document = yaml.safe_load(text)
     files = {entry["path"]: entry for entry in document["write_files"]}
-    agent = files["/usr/local/lib/sekha-deploy/agent.py"]["content"]
-    assert parsed(agent) == parsed((CLOUD_INIT / "stage0/agent.py").read_text())
+    folder = "/usr/local/lib/sekha-deploy/stage0/"
+    placed = {path.removeprefix(folder): entry["content"] for path, entry in files.items() if path.startswith(folder)}
+    stage0 = CLOUD_INIT / "stage0"
+    assert placed.pop("__main__.py") == "from sekha_stage0.launcher import main\nmain()\n"
+    assert placed == {str(path.relative_to(stage0)): path.read_text() for path in stage0.glob("*/*.py")}
     secret = [
         path for path, entry in files.items() if "NODESECRETKEY" in entry["content"] or "ab" * 32 in entry["content"]
     ]

@@ -6,6 +6,7 @@ import json
 
 import jinja2
 
+from infra.bootstrap import programs
 from infra.roles import CLOUD_INIT
 
 CA = "-----BEGIN CERTIFICATE-----\n" + "\n".join(["A" * 64] * 18) + "\n-----END CERTIFICATE-----\n"
@@ -32,7 +33,6 @@ def render_user_data() -> str:
         node_secret_key="NODESECRETKEY",
         stack_key="ab" * 32,
         trusted_keys=["ssh-ed25519 " + "A" * 68, "ssh-ed25519 " + "B" * 68],
-        agent_source=(stage0 / "agent.py").read_text(),
-        plug_source="",
+        programs=programs("hetzner"),
         parameters="",
     )
