@@ -7,6 +7,7 @@ import orjson
 from psycopg import AsyncConnection, errors
 from psycopg.types.json import Jsonb
 
+from ..errors import UnavailableError
 from ..model import Changes, Conversation, ListFilter, Message, NewConversation, Totals
 from .key_tables import PostgresKeyTable
 from .postgres_memories import PostgresMemories
@@ -113,7 +114,10 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
             "queue": [i for i, m in zip(ids, new.messages, strict=True) if embed and m.content.strip()],
         }
 
+        tried = False
+
         async def write(connection: AsyncConnection[Any], repeated: bool) -> Any:
+            nonlocal tried
             # A connection that died while the statement ran leaves open whether it was committed. The ids were chosen
             # before: look, then write again under the same ids, so that nothing is stored twice.
             for attempt in (0, 1):
@@ -121,6 +125,7 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
                     found = await (await connection.execute(_BY_ID, (values["id"],))).fetchone()
                     if found:
                         return found
+                tried = True
                 try:
                     return await (await connection.execute(_CREATE, values)).fetchone()
                 except errors.UniqueViolation:
@@ -128,7 +133,14 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
                         raise
             return None
 
-        return Conversation(*await self._pool.run(write))
+        try:
+            return Conversation(*await self._pool.run(write))
+        except UnavailableError:
+            # The last attempt may have been committed before its connection broke: not an error then.
+            found = await self._pool.fetch(_BY_ID, (values["id"],)) if tried else []
+            if not found:
+                raise
+            return Conversation(*found[0])
 
     async def get(self, conversation_id: UUID) -> tuple[Conversation, list[Message]] | None:
         async def read(connection: AsyncConnection[Any], repeated: bool) -> Any:
