@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sekha_service.store import database as databases
 from sekha_service.store import migrate, sqlite_migrate
 from sekha_service.store.migrate import Migration, SchemaError, migrations
 
-from tests.service.rig import API_KEY, Chroma, Database, Service, controller
+from tests.service.rig import API_KEY, REPO, Chroma, Database, Service, controller
 
 EXPAND = Migration(9001, "9001_expand.sql", "ALTER TABLE conversations ADD COLUMN colour text;\n", 0)
 CONTRACT = Migration(9002, "9002_contract.sql", "ALTER TABLE conversations DROP COLUMN colour;\n", 9002)
@@ -21,16 +22,27 @@ def _release_with(monkeypatch: pytest.MonkeyPatch, *more: Migration) -> None:
         monkeypatch.setattr(module, "migrations", lambda folder: [*migrations(folder), *more])
 
 
-def test_the_previous_release_runs_on_this_schema(database: Database, chroma: Chroma, tmp_path: Path) -> None:
-    """With SEKHA_PREVIOUS_RELEASE=<its app/src>: run before each release, for both databases it knows."""
-    source = os.environ.get("SEKHA_PREVIOUS_RELEASE")
-    if not source:
-        pytest.skip("SEKHA_PREVIOUS_RELEASE is not set")
-    if database.is_sqlite and not (Path(source) / "sekha_service/store/migrations/sqlite").is_dir():
-        pytest.skip("the previous release has no SQLite")
+@pytest.fixture(scope="module")
+def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The previous release's app/src: SEKHA_PREVIOUS_RELEASE, or the commit or tag in app/PREVIOUS_RELEASE."""
+    given = os.environ.get("SEKHA_PREVIOUS_RELEASE")
+    if given:
+        return Path(given)
+    revision = (REPO / "app" / "PREVIOUS_RELEASE").read_text().strip()
+    archive = subprocess.run(["git", "-C", REPO, "archive", revision, "app/src"], capture_output=True)
+    if archive.returncode:
+        pytest.skip(f"the previous release {revision} is not in this clone: {archive.stderr.decode().strip()}")
+    folder = tmp_path_factory.mktemp("previous")
+    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+    return folder / "app" / "src"
+
+
+def test_the_previous_release_runs_on_this_schema(
+    database: Database, chroma: Chroma, tmp_path: Path, previous: Path
+) -> None:
     databases.migrate_schema(database.url)
     old = Service(tmp_path, database.url, chroma.port)
-    old.source = Path(source)
+    old.source = previous
     old.start()
     made = old.create("old", "Roses are red", folder="/f")
     old.wait_until_indexed()
@@ -39,8 +51,15 @@ def test_the_previous_release_runs_on_this_schema(database: Database, chroma: Ch
     assert old.query("flowers")[0]["conversation_id"] == made["id"]
     assert old.client.post("/api/v1/search/fts", json={"query": "rose"}).json()["total"] == 1
     assert old.client.put(f"{address}/pin").status_code == 200
-    assert old.client.delete(address).status_code == 200
+    gone = old.create("gone", "Violets are blue")["id"]
+    assert old.client.delete(f"/api/v1/conversations/{gone}").status_code == 200
     old.stop()
+    new = Service(tmp_path, database.url, chroma.port)
+    new.start()
+    assert new.client.get(address).json()["messages"][0]["content"] == "Roses are red"
+    stats = new.client.get("/api/v1/stats").json()["data"]
+    assert (stats["total_conversations"], stats["total_tokens"]) == (1, 3), "also what only this release keeps"
+    new.stop()
 
 
 def test_expanded_schemas_are_fine_and_contracted_ones_are_refused(
