@@ -79,6 +79,7 @@ def roll_out(settings: Settings, offer: Catalog, made: Plan, placement: Placemen
         machine.node,
         machine.instance_id,
         machine.address,
+        machine.data_device,
         settings.domain,
         pulumi.Output.all(machine.address, machine.data_device).apply(bundle),
         keys.public_key(secrets.signing_key),

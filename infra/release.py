@@ -14,14 +14,15 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from infra import object_store, release_rollout, release_sign
+from infra import data_record, object_store, release_rollout, release_sign
 from infra.object_store import DESIRED, GENERATIONS, STATUS, Store, StoreConfig
 from infra.release_bundle import Bundle, hash_of_modules
 from infra.release_rollout import ReleaseError, Wanted
 
 # What makes a new release. Credentials are not among it: configure() brings them.
-INPUTS = ("node", "instance_id", "address", "domain", "release", "contents", "signer", "code")
+INPUTS = ("node", "instance_id", "address", "device", "domain", "release", "contents", "signer", "code")
 CODE = (
+    "data_record.py",
     "release.py",
     "release_rollout.py",
     "release_sign.py",
@@ -80,6 +81,7 @@ class ReleaseProvider(ResourceProvider):
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Take the desired state away, so that a later machine of this name does not start with an old release."""
         store = Store(object_store.client(self.store), self.store.name)
+        store.write_json(GENERATIONS + props["node"], data_record.ended(store.read_json(GENERATIONS + props["node"])))
         store.delete(DESIRED + props["node"])
         store.delete(STATUS + props["node"])
         say(f"the files of release {props['release']} stay in bucket {self.store.name}")
@@ -88,18 +90,24 @@ class ReleaseProvider(ResourceProvider):
         """Publish `props` as the next generation, wait for it, check the public URL. Returns the outputs."""
         store = Store(object_store.client(self.store), self.store.name)
         node, began = props["node"], time.monotonic()
-        manifest = json.loads(props["contents"])
+        record = store.read_json(GENERATIONS + node)
+        try:
+            data = "expected" if data_record.expects(record, props["device"]) else "new"
+        except data_record.LostDataError as error:
+            raise ReleaseError(f"{node}: {error}. `make up` says what is known of them, and how to go on") from None
+        manifest = {**json.loads(props["contents"]), "data": data}
         upload(store, manifest)
         uploaded = time.monotonic() - began
         before = store.read_json(STATUS + node)
         generation = next_generation(store, node, int(olds.get("generation") or 0))
         text = json.dumps({**manifest, "generation": generation}, sort_keys=True)
         signature = release_sign.sign(text, self.signing_key)
-        store.write_json(GENERATIONS + node, {"generation": generation})
+        store.write_json(GENERATIONS + node, data_record.published(record, generation))
         store.write_json(DESIRED + node, {"manifest": text, "signature": signature})
         say(f"{node}: release {props['release']}, generation {generation} published")
         wanted = Wanted(node, props["instance_id"], generation)
         beacon = release_rollout.follow(lambda: store.read_json(STATUS + node), wanted, before, self.timeout, say)
+        store.write_json(GENERATIONS + node, data_record.served(record, generation, props["device"]))
         needed = public_check(props["domain"], props["address"], beacon.get("ca_pem"))
         stages = {name: row.get("seconds") for name, row in beacon.get("stages", {}).items()}
         return {
@@ -170,13 +178,15 @@ class Release(Resource, module="sekha", name="Release"):
         node: str,
         instance_id: pulumi.Input[str],
         address: pulumi.Input[str],
+        device: pulumi.Input[str],
         domain: str,
         bundle: pulumi.Output[Bundle],
         signer: str,
         opts: pulumi.ResourceOptions,
     ) -> None:
         props: dict[str, Any] = {
-            "node": node, "instance_id": instance_id, "address": address, "domain": domain, "signer": signer,
+            "node": node, "instance_id": instance_id, "address": address, "device": device,
+            "domain": domain, "signer": signer,
             "release": bundle.apply(lambda made: made.release),
             "contents": bundle.apply(lambda made: made.contents),
             "code": hash_of_modules(*CODE),

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from ops import up
+from ops import recover, up
 from ops.engine import LOCAL, OperatorError
 from ops.init import init
 from ops.local import engine_of
@@ -34,7 +34,9 @@ def destroy(stack: str) -> None:
             ) from None
         if typed != stack:
             raise OperatorError(f"{typed!r} is not {stack!r}; nothing was deleted.")
-    up.prepared(engine_of(stack)).run("destroy", "--yes", "--skip-preview")
+    engine = up.prepared(engine_of(stack))
+    engine.run("destroy", "--yes", "--skip-preview", *recover.recover(engine, destroying=True))
+    recover.check_destroyed(engine)
 
 
 def outputs(stack: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import release_bundle, release_rollout
-from ops import local
+from ops import local, recover
 from ops.engine import LOCAL, Engine, OperatorError
 from ops.paths import cache, stack_dir, write_private
 from ops.show import json_line, say, table
@@ -97,9 +97,10 @@ def up(stack: str) -> None:
     configure(engine)
     stages.measure("config", started)
 
+    refresh = recover.recover(engine) or (["--refresh"] if os.environ.get("REFRESH") == "1" else [])
     before = engine.outputs().get("stages")
     started = time.time()
-    replace = replacement(engine) + (["--refresh"] if os.environ.get("REFRESH") == "1" else [])
+    replace = replacement(engine) + refresh
     if stack == LOCAL:
         engine.up("--yes", "--skip-preview", *replace)
     else:
@@ -128,8 +129,7 @@ def still_serves(stack: str, outputs: dict[str, Any]) -> None:
             if time.monotonic() > end:
                 raise OperatorError(
                     f"nothing was to be changed, and yet Sekha does not serve: {error}. `make preview "
-                    f"STACK={stack}` shows what the cloud lacks; `REFRESH=1 make up STACK={stack}` makes it again "
-                    "(a lost volume comes back empty)."
+                    f"STACK={stack}` shows what the cloud lacks; `REFRESH=1 make up STACK={stack}` makes it again."
                 ) from error
         if not told:
             say(f"nothing to change; waiting up to {BOOTING:g} s for {host} to answer")

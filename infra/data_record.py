@@ -1,0 +1,53 @@
+"""What the bucket remembers of a machine's data: `generations/NODE`, beside the generation. Pure.
+
+It lies where no lost machine or volume can take it along, and the machines' key can't write it. `device` is the data
+volume's device of the last release that served; `ended` says that these data were given up on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+class LostDataError(Exception):
+    """The data that the stack had are not on the volume that the machine has."""
+
+
+def volume_of(device: str) -> str:
+    """The volume's id in its device path (/dev/disk/by-id/scsi-0HC_Volume_ID); "" for none."""
+    return device.rpartition("_")[2] if device else ""
+
+
+def expects(record: Record, device: str) -> bool:
+    """Whether `device` must hold the data already: a machine then refuses to start with an empty database.
+
+    Raises LostDataError when the data were on another device.
+    """
+    last = record.get("device", "")
+    if not last or record.get("ended"):
+        return False
+    if last != device:
+        raise LostDataError(
+            f"the data were on volume {volume_of(last)} (generation {record.get('served')}), and this machine has "
+            f"volume {volume_of(device) or 'none'}; not starting with an empty database"
+        )
+    return True
+
+
+def published(record: Record, generation: int) -> dict[str, Any]:
+    """The record once `generation` is published."""
+    return {**record, "generation": generation}
+
+
+def served(record: Record, generation: int, device: str) -> dict[str, Any]:
+    """The record once `generation` serves from `device`."""
+    kept = {key: value for key, value in record.items() if key != "ended"}
+    return {**kept, "generation": generation, "device": device, "served": generation}
+
+
+def ended(record: Record) -> dict[str, Any]:
+    """The record once the data were given up on purpose."""
+    return {**record, "ended": True}

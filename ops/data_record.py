@@ -1,0 +1,89 @@
+"""The bucket's memory of a stack's data, as the operator's commands read and write it (see infra/data_record.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from infra import data_record, naming
+from infra.object_store import BACKUPS, DESIRED, GENERATIONS, STATUS, Store, StoreConfig, client
+from infra.reconcile import DataRecord
+from infra.settings import Settings
+from ops.engine import OperatorError
+
+T = TypeVar("T")
+
+
+def read(settings: Settings) -> DataRecord:
+    """What is known of the stack's data; an empty record where there is no bucket yet."""
+
+    def look(store: Store) -> DataRecord:
+        raw = store.read_json(_key(settings))
+        return DataRecord(
+            volume=data_record.volume_of(raw.get("device", "")),
+            ended=bool(raw.get("ended")),
+            conversations=raw.get("conversations"),
+            as_of=raw.get("as_of", ""),
+            newest_backup=_newest_backup(store),
+        )
+
+    return _with_store(settings, look, DataRecord())
+
+
+def end(settings: Settings) -> None:
+    """Note that the data were given up on purpose."""
+    _with_store(settings, lambda s: s.write_json(_key(settings), data_record.ended(s.read_json(_key(settings)))), None)
+
+
+def note(settings: Settings, conversations: int, as_of: str) -> None:
+    """Remember how many conversations the service held at `as_of` (ISO 8601)."""
+    known = {"conversations": conversations, "as_of": as_of}
+    _with_store(settings, lambda s: s.write_json(_key(settings), {**s.read_json(_key(settings)), **known}), None)
+
+
+def clear(settings: Settings) -> None:
+    """After `destroy`: no desired state and no beacon stays for a later machine of the same name to find."""
+
+    def sweep(store: Store) -> None:
+        record = store.read_json(_key(settings))
+        if record and not record.get("ended"):
+            store.write_json(_key(settings), data_record.ended(record))
+        for prefix in (DESIRED, STATUS):
+            if store.read_json(prefix + _node(settings)):
+                store.delete(prefix + _node(settings))
+
+    _with_store(settings, sweep, None)
+
+
+def _node(settings: Settings) -> str:
+    return naming.node(settings.stack, 1)
+
+
+def _key(settings: Settings) -> str:
+    return GENERATIONS + _node(settings)
+
+
+def _with_store(settings: Settings, work: Callable[[Store], T], none: T) -> T:
+    """`work` on the stack's bucket; `none` where there is no such bucket. Raises OperatorError."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, secrets = settings.bucket, settings.secrets
+    config = StoreConfig(
+        bucket.endpoint.rstrip("/"), bucket.region, bucket.name, bucket.addressing, bucket.ca_file,
+        secrets.bucket_access_key, secrets.bucket_secret_key,
+    )  # fmt: skip
+    try:
+        return work(Store(client(config), bucket.name))
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchBucket", "404"):
+            return none
+        raise OperatorError(f"bucket {bucket.name} at {bucket.endpoint}: {error}") from error
+    except BotoCoreError as error:
+        raise OperatorError(f"bucket {bucket.name} at {bucket.endpoint}: {error}") from error
+
+
+def _newest_backup(store: Store) -> str:
+    """When the newest object under backups/ was written, "" where there is none."""
+    pages: Any = store.s3.get_paginator("list_objects_v2").paginate(Bucket=store.bucket, Prefix=BACKUPS)
+    times = [row["LastModified"] for page in pages for row in page.get("Contents", [])]
+    return max(times).strftime("%Y-%m-%d %H:%M UTC") if times else ""

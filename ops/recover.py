@@ -1,0 +1,161 @@
+"""Before the engine runs: what a killed run, or a loss in the cloud, left between state and cloud is put right.
+
+The decision is infra/reconcile.py's; here it is carried out. Objects of the stack that the state lacks are imported
+into it; rows whose object is gone are left to a refresh; operations that were under way are forgotten: the cloud's
+list now tells how they ended. Lost data stop everything until the operator accepts the loss.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import tempfile
+from dataclasses import replace
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+from infra.clouds import CloudError
+from infra.reconcile import DataRecord, Decision, Found, Known, decide
+from infra.settings import Settings, SettingsError, parse
+from ops import data_record
+from ops.engine import Engine, OperatorError
+from ops.show import say
+from ops.state_edit import without
+
+RELEASE = "pulumi-python:dynamic/sekha:Release"
+
+
+def recover(engine: Engine, *, destroying: bool = False) -> list[str]:
+    """Put right what stands between state and cloud; the engine's arguments that follow from it.
+
+    Raises OperatorError when data are lost and not given up, or the cloud can't be asked.
+    """
+    settings = settings_of(engine)
+    if settings is None:
+        return []  # the program refuses it, with every reason
+    state = json.loads(engine.capture("stack", "export"))
+    cloud = inventory_of(settings.cloud)
+    try:
+        decision = look(state, settings, cloud)
+        if decision.lost and not destroying:
+            _accept(decision.lost, settings)
+        for thing in decision.strangers:
+            say(
+                f"{thing.title} ({thing.id}) has this stack's label and is none of its objects: remove one or the other"
+            )
+        _mend(engine, state, decision)
+        if decision.adopt:
+            _adopt(engine, decision.adopt, cloud, state, protect=settings.protect)
+        for thing in decision.start if not destroying else ():
+            say(f"{thing.title} is off: powering it on")
+            cloud.start(settings, thing.id)
+    except CloudError as error:
+        raise OperatorError(str(error)) from error
+    for row in decision.missing:
+        say(f"{row.name} ({row.type.rpartition(':')[2]} {row.id}) is gone from the cloud")
+    return ["--refresh"] if decision.missing else []
+
+
+def look(state: dict[str, Any], settings: Settings, cloud: ModuleType) -> Decision:
+    """The decision for this state and cloud. The bucket is asked only when a data volume is not where it should be."""
+    known, found = rows(state, cloud), cloud.inventory(settings)
+    there = {thing.id for thing in found if thing.data}
+    kept = [row for row in known if row.data]
+    if any(row.id in there for row in kept):
+        return decide(known, found, DataRecord())
+    record = data_record.read(settings)
+    served = any(row["type"] == RELEASE for row in resources(state))
+    if not record.volume and not record.ended and kept and served:
+        record = replace(record, volume=kept[0].id)  # the bucket is lost too: then the state's word counts
+    return decide(known, found, record)
+
+
+def settings_of(engine: Engine) -> Settings | None:
+    """The stack's settings, None where its config can't be used."""
+    try:
+        return parse(engine.secrets(), engine.stack, os.environ)
+    except SettingsError:
+        return None
+
+
+def inventory_of(cloud: str) -> ModuleType:
+    """The module that lists a cloud's objects: infra/clouds/CLOUD_inventory.py."""
+    return importlib.import_module(f"infra.clouds.{cloud}_inventory")
+
+
+def resources(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an exported state."""
+    return (state.get("deployment") or {}).get("resources") or []
+
+
+def rows(state: dict[str, Any], cloud: ModuleType) -> list[Known]:
+    """The state's resources of this cloud."""
+    kinds = {*cloud.TYPES.values(), cloud.SUBNET, cloud.MEMBER}
+    return [
+        Known(row["urn"], row["type"], row["urn"].rpartition("::")[2], row["id"], row["type"] in cloud.DATA)
+        for row in resources(state)
+        if row["type"] in kinds and row.get("id")
+    ]
+
+
+def _accept(lost: str, settings: Settings) -> None:
+    """Go on without the lost data if the operator said so, else raise OperatorError with all that is known."""
+    stack = settings.stack
+    if os.environ.get("ACCEPT_DATA_LOSS") != stack:
+        raise OperatorError(
+            f"{lost}. Nothing was changed. If the volume is elsewhere, give it back its labels; if the data are gone "
+            f"for good, go on with an empty database: ACCEPT_DATA_LOSS={stack} make up STACK={stack}"
+        )
+    say(f"{lost}: accepted, going on with an empty database")
+    data_record.end(settings)
+
+
+def _mend(engine: Engine, state: dict[str, Any], decision: Decision) -> None:
+    """Forget interrupted operations, and rows whose place an adopted object takes."""
+    pending = (state.get("deployment") or {}).get("pending_operations") or []
+    for operation in pending:
+        say(f"a killed engine was {operation['type']} {operation['resource']['urn'].rpartition('::')[2]}")
+    if pending or decision.replaced:
+        gone = {(row.urn, row.id) for row in decision.replaced}
+        engine.capture("stack", "import", stdin=json.dumps(without(state, gone)))
+
+
+def _adopt(
+    engine: Engine, things: tuple[Found, ...], cloud: ModuleType, state: dict[str, Any], *, protect: bool
+) -> None:
+    """Import `things` into the state. A server comes without its user-data, which no API gives back: the engine
+    replaces it; volume and address stay."""
+    for thing in things:
+        kind = thing.type.rpartition(":")[2]
+        say(f"{thing.title} ({kind} {thing.id}) is in the cloud and not in the state: adopting it")
+    version = metadata.version(cloud.PLUGIN)
+    wanted: list[dict[str, Any]] = [
+        {"type": thing.type, "name": thing.name, "id": thing.id, "parent": engine.stack, "version": version}
+        for thing in things
+    ]
+    components = [row["urn"] for row in resources(state) if row["type"] == cloud.COMPONENT]
+    parents = {engine.stack: components[0]} if components else {}
+    if not parents:
+        wanted.insert(0, {"type": cloud.COMPONENT, "name": engine.stack, "component": True})
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"nameTable": parents, "resources": wanted}, file)
+        file.flush()
+        flags = ["--yes", "--skip-preview", "--generate-code=false", f"--protect={str(protect).lower()}"]
+        engine.capture("import", "--file", file.name, *flags)
+
+
+def check_destroyed(engine: Engine) -> None:
+    """After `destroy`, nothing of the stack is in the cloud or waits in the bucket; else OperatorError names it."""
+    settings = settings_of(engine)
+    if settings is None:
+        return
+    try:
+        left = inventory_of(settings.cloud).inventory(settings)
+    except CloudError as error:
+        raise OperatorError(str(error)) from error
+    if left:
+        names = ", ".join(f"{thing.title} ({thing.id})" for thing in left)
+        raise OperatorError(f"destroyed what the state knows; these are still in the cloud: {names}")
+    data_record.clear(settings)
