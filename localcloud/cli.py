@@ -1,4 +1,4 @@
-"""localcloud: up, down, status, console, logs, env. See docs/localcloud.md."""
+"""localcloud: up, down, status, console, logs, unavailable, env. See docs/localcloud.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcloud import certs, daemon, objects, preflight
+from localcloud import catalog, certs, daemon, objects, preflight
 from localcloud.aptconf import AptSourcesError
 from localcloud.backend import BackendError, ServerSpec
 from localcloud.image import build
@@ -180,6 +180,22 @@ def status(paths: Paths) -> int:
     return 0 if answers else 3
 
 
+def sell_out(paths: Paths, wanted: list[str]) -> int:
+    """Make exactly these TYPE@LOCATION impossible to order; servers that are there stay."""
+    store = Store(paths.database)
+    try:
+        known = {(row["name"], place["name"]) for row in catalog.server_types() for place in row["locations"]}
+        rows = {(name, place) for name, _, place in (text.partition("@") for text in wanted)}
+        if unknown := rows - known:
+            names = ", ".join(f"{name}@{place}" for name, place in sorted(unknown))
+            raise RefusedError(f"not sold anyway: {names}; write TYPE@LOCATION, as cx23@fsn1")
+        store.set_unavailable(rows)
+    finally:
+        store.close()
+    say(f"sold out: {', '.join(sorted(wanted)) or 'nothing'}")
+    return 0
+
+
 def _find(paths: Paths, server: str) -> ServerSpec:
     specs = RealBackend(paths, Path("/nonexistent")).specs()
     found = [spec for spec in specs if server in (spec.name, str(spec.id))]
@@ -264,6 +280,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="show what runs")
     for name, text in (("console", "a root shell in a server"), ("logs", "console output and journal of a server")):
         commands.add_parser(name, help=text).add_argument("server", help="name or id")
+    sold = commands.add_parser("unavailable", help="server types that can't be ordered from now on (none: all can)")
+    sold.add_argument("types", nargs="*", metavar="TYPE@LOCATION")
     variables = commands.add_parser("env", help="print HCLOUD_ENDPOINT, HCLOUD_TOKEN, S3_* for a shell")
     variables.add_argument("--new-project", action="store_true", help="token of a new, empty project")
     variables.add_argument("--json", action="store_true", help="one JSON object")
@@ -281,6 +299,8 @@ def main(argv: list[str] | None = None) -> int:
             return (console if options.command == "console" else logs)(paths, options.server)
         if options.command == "status":
             return status(paths)
+        if options.command == "unavailable":
+            return sell_out(paths, options.types)
         with alone():
             return (up if options.command == "up" else down)(paths)
     except (RefusedError, BackendError, AptSourcesError) as error:

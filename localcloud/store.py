@@ -31,6 +31,8 @@ CREATE TABLE IF NOT EXISTS actions (
   id INTEGER PRIMARY KEY, project INTEGER NOT NULL, status TEXT NOT NULL, data TEXT NOT NULL, job TEXT,
   hidden INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS running_actions ON actions (status) WHERE status = 'running';
+CREATE TABLE IF NOT EXISTS unavailable (
+  server_type TEXT NOT NULL, location TEXT NOT NULL, PRIMARY KEY (server_type, location));
 CREATE TABLE IF NOT EXISTS action_resources (
   type TEXT NOT NULL, resource INTEGER NOT NULL, action INTEGER NOT NULL,
   PRIMARY KEY (type, resource, action)) WITHOUT ROWID;
@@ -133,6 +135,18 @@ class Store:
         """(project, read_only) of a token, None if there is no such token."""
         rows = self._rows("SELECT project, read_only FROM tokens WHERE token = ?", token)
         return (int(rows[0][0]), bool(rows[0][1])) if rows else None
+
+    # -- what is sold out ----------------------------------------------------------------------------------------------
+
+    def unavailable(self) -> set[tuple[str, str]]:
+        """(server type, location) that can't be ordered now, in all projects."""
+        return {(str(name), str(place)) for name, place in self._rows("SELECT * FROM unavailable")}
+
+    def set_unavailable(self, rows: set[tuple[str, str]]) -> None:
+        """Sell out exactly these."""
+        with self.transaction():
+            self._db.execute("DELETE FROM unavailable")
+            self._db.executemany("INSERT INTO unavailable VALUES (?, ?)", sorted(rows))
 
     # -- objects ------------------------------------------------------------------------------------------------------
 

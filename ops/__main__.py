@@ -12,7 +12,7 @@ from ops.engine import LOCAL, OperatorError
 from ops.init import init
 from ops.local import engine_of
 from ops.secret import secret
-from ops.show import json_line
+from ops.show import json_line, say
 from ops.status import status
 
 
@@ -20,6 +20,8 @@ def preview(stack: str) -> None:
     """Show what `up` would change. With EXPECT_NO_CHANGES=1 any change is a failure."""
     expect = ["--expect-no-changes"] if os.environ.get("EXPECT_NO_CHANGES") == "1" else []
     stack_engine = up.prepared(engine_of(stack))
+    for line in recover.differences(stack_engine):
+        say(line)
     stack_engine.run("preview", "--refresh", "--diff", *expect)
 
 

@@ -7,7 +7,7 @@ list now tells how they ended. Lost data stop everything until the operator acce
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import os
 import tempfile
@@ -25,6 +25,7 @@ from ops.show import say
 from ops.state_edit import without
 
 RELEASE = "pulumi-python:dynamic/sekha:Release"
+STRANGER = "has this stack's label and is none of its objects: remove one or the other"
 
 
 def recover(engine: Engine, *, destroying: bool = False) -> list[str]:
@@ -35,8 +36,9 @@ def recover(engine: Engine, *, destroying: bool = False) -> list[str]:
     settings = settings_of(engine)
     if settings is None:
         return []  # the program refuses it, with every reason
+    if (cloud := inventory_of(settings.cloud)) is None:
+        return []
     state = json.loads(engine.capture("stack", "export"))
-    cloud = inventory_of(settings.cloud)
     try:
         decision = look(state, settings, cloud)
         if decision.lost and not destroying:
@@ -54,8 +56,32 @@ def recover(engine: Engine, *, destroying: bool = False) -> list[str]:
     except CloudError as error:
         raise OperatorError(str(error)) from error
     for row in decision.missing:
-        say(f"{row.name} ({row.type.rpartition(':')[2]} {row.id}) is gone from the cloud")
+        say(f"{row.name} ({_kind(row.type)} {row.id}) is gone from the cloud")
     return ["--refresh"] if decision.missing else []
+
+
+def differences(engine: Engine) -> list[str]:
+    """What `up` would put right before it starts, one line each; nothing is changed. Raises OperatorError."""
+    settings = settings_of(engine)
+    if settings is None or (cloud := inventory_of(settings.cloud)) is None:
+        return []
+    try:
+        decision = look(json.loads(engine.capture("stack", "export")), settings, cloud)
+    except CloudError as error:
+        raise OperatorError(str(error)) from error
+    lines = [f"{decision.lost}; make up refuses"] if decision.lost else []
+    lines += [f"{_called(thing)} is in the cloud and not in the state: make up adopts it" for thing in decision.adopt]
+    lines += [f"{row.name} ({_kind(row.type)} {row.id}) is gone from the cloud" for row in decision.missing]
+    lines += [f"{thing.title} is off: make up powers it on" for thing in decision.start]
+    return lines + [f"{_called(thing)} {STRANGER}" for thing in decision.strangers]
+
+
+def _kind(type_: str) -> str:
+    return type_.rpartition(":")[2]
+
+
+def _called(thing: Found) -> str:
+    return f"{thing.title} ({_kind(thing.type)} {thing.id})"
 
 
 def look(state: dict[str, Any], settings: Settings, cloud: ModuleType) -> Decision:
@@ -80,9 +106,10 @@ def settings_of(engine: Engine) -> Settings | None:
         return None
 
 
-def inventory_of(cloud: str) -> ModuleType:
-    """The module that lists a cloud's objects: infra/clouds/CLOUD_inventory.py."""
-    return importlib.import_module(f"infra.clouds.{cloud}_inventory")
+def inventory_of(cloud: str) -> ModuleType | None:
+    """The module that lists a cloud's objects, infra/clouds/CLOUD_inventory.py; None where there is none yet."""
+    name = f"infra.clouds.{cloud}_inventory"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
 
 
 def resources(state: dict[str, Any]) -> list[dict[str, Any]]:
@@ -128,8 +155,7 @@ def _adopt(
     """Import `things` into the state. A server comes without its user-data, which no API gives back: the engine
     replaces it; volume and address stay."""
     for thing in things:
-        kind = thing.type.rpartition(":")[2]
-        say(f"{thing.title} ({kind} {thing.id}) is in the cloud and not in the state: adopting it")
+        say(f"{_called(thing)} is in the cloud and not in the state: adopting it")
     version = metadata.version(cloud.PLUGIN)
     wanted: list[dict[str, Any]] = [
         {"type": thing.type, "name": thing.name, "id": thing.id, "parent": engine.stack, "version": version}
@@ -149,10 +175,11 @@ def _adopt(
 def check_destroyed(engine: Engine) -> None:
     """After `destroy`, nothing of the stack is in the cloud or waits in the bucket; else OperatorError names it."""
     settings = settings_of(engine)
-    if settings is None:
+    cloud = inventory_of(settings.cloud) if settings else None
+    if settings is None or cloud is None:
         return
     try:
-        left = inventory_of(settings.cloud).inventory(settings)
+        left = cloud.inventory(settings)
     except CloudError as error:
         raise OperatorError(str(error)) from error
     if left:

@@ -1,10 +1,11 @@
-"""`make status`: the local cloud and the stack at a glance."""
+"""`make status`: the local cloud and the stack at a glance, and what stands between cloud and state."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
+from ops import recover
 from ops.engine import LOCAL, OperatorError
 from ops.local import engine_of
 from ops.paths import REPO
@@ -16,11 +17,15 @@ def status(stack: str) -> None:
     if stack == LOCAL:
         subprocess.run([sys.executable, "-m", "localcloud", "status"], cwd=REPO, check=False)
     engine = engine_of(stack)
-    outputs, reason = {}, f"stack {stack!r} is not up"
+    outputs: dict[str, object] = {}
+    reason, lines = f"stack {stack!r} is not up", list[str]()
     try:
         outputs = engine.outputs()
-    except OperatorError as error:  # no such stack, or it can't be read: the engine's words say which
+        lines = recover.differences(engine)
+    except OperatorError as error:  # no such stack, or it (or its cloud) can't be read: the engine's words say which
         reason = f"stack {stack!r}: {error}"
+        lines = [reason] if outputs else []
     public = {name: value for name, value in sorted(outputs.items()) if name != "apiKey"}
     print(table(["output", "value"], list(public.items())) if public else reason)
-    json_line({"stack": stack, "outputs": public})
+    print(*(lines or (["cloud and state agree"] if public else [])), sep="\n")
+    json_line({"stack": stack, "outputs": public, "differences": lines})

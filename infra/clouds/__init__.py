@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, cast
-
-import pulumi
+from typing import TYPE_CHECKING, Protocol, cast
 
 from infra.bootstrap import Stage0
 from infra.catalog import Catalog
 from infra.plan import Choice, Plan
 from infra.settings import Settings
+
+if TYPE_CHECKING:
+    import pulumi  # slow to import, and ops/ does without
 
 
 class CloudError(Exception):

@@ -57,6 +57,23 @@ def isos(call: Call) -> Answer:
     return 200, page(call, "isos", rows, equal=("name",))
 
 
+def server_types(call: Call) -> Answer:
+    return 200, page(call, "server_types", _orderable(call), equal=("name", "architecture"))
+
+
+def server_type(call: Call) -> Answer:
+    return _read("server_type", lambda: _orderable(call))(call)
+
+
+def _orderable(call: Call) -> list[Data]:
+    """All server types, each of their locations with whether it can be ordered there now."""
+    sold_out = call.cloud.store.unavailable()
+    return [
+        {**row, "locations": [{**p, "available": (row["name"], p["name"]) not in sold_out} for p in row["locations"]]}
+        for row in catalog.server_types()
+    ]
+
+
 def delete_image(call: Call) -> Answer:
     _read("image", catalog.images)(call)
     raise refused("forbidden", "system images can't be deleted", 403)
@@ -71,8 +88,8 @@ ROUTES: list[Route] = [
     ("GET", "/locations/{id}", _read("location", catalog.locations)),
     ("GET", "/datacenters", _index("datacenters", catalog.datacenters)),
     ("GET", "/datacenters/{id}", _read("datacenter", catalog.datacenters)),
-    ("GET", "/server_types", _index("server_types", catalog.server_types, ("name", "architecture"))),
-    ("GET", "/server_types/{id}", _read("server_type", catalog.server_types)),
+    ("GET", "/server_types", server_types),
+    ("GET", "/server_types/{id}", server_type),
     ("GET", "/load_balancer_types", _index("load_balancer_types", catalog.load_balancer_types)),
     ("GET", "/load_balancer_types/{id}", _read("load_balancer_type", catalog.load_balancer_types)),
     ("GET", "/images", images),

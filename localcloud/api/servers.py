@@ -45,10 +45,12 @@ def image_for(call: Call, architecture: str, supported: bool = True) -> Data:
 
 
 def _place(call: Call, size: Data) -> str:
-    """The location asked for, or the first the type is offered in."""
+    """The location asked for, or the first the type can be ordered in."""
     offered = [row["name"] for row in size["locations"]]
-    place = primary_ips.place_of(call) or offered[0]
-    if place not in offered:
+    sold_out = call.cloud.store.unavailable()
+    ready = [name for name in offered if (size["name"], name) not in sold_out]
+    place = primary_ips.place_of(call) or (ready or offered)[0]
+    if place not in ready:
         raise refused("resource_unavailable", f"server type {size['name']!r} is not available in {place}", 412)
     return place
 

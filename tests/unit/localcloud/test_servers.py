@@ -260,3 +260,18 @@ def test_metrics_through_the_client(rig: Rig) -> None:
     )
     assert metrics.metrics.time_series is not None
     assert set(metrics.metrics.time_series) >= {"cpu", "disk.0.iops.read"}
+
+
+def test_a_type_that_is_sold_out_can_not_be_ordered_and_servers_of_it_stay(rig: Rig) -> None:
+    kept = make(rig)
+    rig.cloud.store.set_unavailable({("cx23", "fsn1")})
+    assert rig.error("POST", "/servers", {**BASE, "name": "t"}) == (412, "resource_unavailable")
+    make(rig, name="elsewhere", location="nbg1")
+    anywhere = {key: value for key, value in BASE.items() if key != "location"}
+    assert rig.ask("POST", "/servers", {**anywhere, "name": "u"}, 201)["server"]["location"]["name"] != "fsn1"
+    (size,) = rig.ask("GET", "/server_types?name=cx23")["server_types"]
+    assert {place["name"]: place["available"] for place in size["locations"]}["fsn1"] is False
+    assert rig.ask("GET", f"/server_types/{size['id']}")["server_type"] == size
+    assert status(rig, kept) == "running"
+    rig.cloud.store.set_unavailable(set())
+    make(rig, name="t")
