@@ -14,7 +14,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from sekha_service.http import assembling, bridge, conversations, insights, mcp, openapi, searching, upkeep
 from sekha_service.http.openapi import document
+from sekha_service.http.openapi_bridge import NEEDS_A_MODEL
 
 from tests.service.rig import API_KEY, Service
 
@@ -46,9 +48,20 @@ def test_generated_requests(service: Service, method: str, path: str, mode: Gene
     @given(case=cases)
     def check(case: Any) -> None:
         response = case.call(base_url=service.url, headers={"Authorization": f"Bearer {API_KEY}"})
-        case.validate_response(response, checks=_CHECKS)
+        checks = [it for it in _CHECKS if it is not not_a_server_error or path not in NEEDS_A_MODEL]
+        case.validate_response(response, checks=checks)
 
     check()
+
+
+def test_every_route_is_documented(service: Service) -> None:
+    modules = (assembling, bridge, conversations, insights, mcp, openapi, searching, upkeep)
+    missing = []
+    for path in [route.path for module in modules for route in module.ROUTES]:
+        allowed = service.client.request("PATCH", path).headers["Allow"].split(", ")
+        known = _API["paths"].get(path, {})
+        missing += [f"{method} {path}" for method in allowed if method != "HEAD" and method.lower() not in known]
+    assert missing == ["POST /mcp/tools/{name}", "GET /openapi.json"], "the former is documented tool by tool"
 
 
 def test_the_served_document_is_this_one(service: Service) -> None:

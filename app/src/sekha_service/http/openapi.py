@@ -10,6 +10,7 @@ from starlette.responses import Response
 from .. import __version__
 from ..model import Json
 from .mcp_schema import TOOLS
+from .openapi_bridge import OPERATIONS as BRIDGE
 from .openapi_parts import (
     CONVERSATION,
     ERROR,
@@ -28,6 +29,7 @@ from .openapi_parts import (
 )
 from .routing import route
 
+PUBLIC = ("/health", "/metrics")
 _C = "/api/v1/conversations"
 _ID = "conversation_id"
 _UUID: Json = {"type": "string", "format": "uuid"}
@@ -96,9 +98,14 @@ _OPERATIONS: list[tuple[str, str, str, Json, Json | None, int, Json]] = [
         ["message_id"], message_id=_UUID), 200, record([])),
     ("get", "/api/v1/stats", "Figures of all, of a folder, or of a label", {"folder": _TEXT, "label": _TEXT}, None,
      200, _ENVELOPE),
-    ("get", "/mcp/tools", "The MCP tools", {}, None, 200, {"type": "array"}),
+    ("post", "/api/v1/export", "Export conversations", {}, record([], format=nullable({"enum": ["json", "markdown"]}),
+        **{name: nullable(schema) for name, schema in _LIST.items()}), 200,
+     record(["content", "format", "conversation_count"], content=_TEXT, format=_TEXT, conversation_count=WHOLE)),
+    *(("get", path, "The MCP tools", {}, None, 200, {"type": "array"}) for path in ("/mcp/tools", "/api/v1/mcp/tools")),
     *(("post", tool["endpoint"], tool["description"], {}, tool["inputSchema"], 200, _ENVELOPE) for tool in TOOLS),
+    *BRIDGE,
     ("get", "/health", "Health, with the state of each dependency", {}, None, 200, _HEALTH),
+    ("get", "/metrics", "Figures in Prometheus' text format", {}, None, 200, _TEXT),
 ]  # fmt: skip
 
 
@@ -127,14 +134,14 @@ def _operation(path: str, summary: str, query: Json, body: Json | None, status: 
     parameters: list[Json] = [{"name": name, "in": "query", "schema": schema} for name, schema in query.items()]
     if "{id}" in path:
         parameters.append({"name": "id", "in": "path", "required": True, "schema": _UUID})
-    made: Json = {"summary": summary, "parameters": parameters, "responses": {str(status): _json("Success", result)}}
+    made: Json = {"summary": summary, "parameters": parameters, "responses": {str(status): _success(path, result)}}
     if body is not None:
         made["requestBody"] = {
             "required": bool(body.get("required")),
             "content": {"application/json": {"schema": body}},
         }
     errors = {"503": "A dependency is away"}
-    if path != "/health":
+    if path not in PUBLIC:
         errors |= {"400": "Bad input", "401": "No or unknown key", "404": "Unknown id", "413": "Too large"}
         errors |= {"429": "Too many requests; see Retry-After"}
     else:
@@ -143,6 +150,12 @@ def _operation(path: str, summary: str, query: Json, body: Json | None, status: 
         found = _HEALTH if path == "/health" else {"$ref": "#/components/schemas/Error"}
         made["responses"][code] = _json(why, found)
     return made
+
+
+def _success(path: str, schema: Json) -> Json:
+    if path == "/metrics":
+        return {"description": "Success", "content": {"text/plain": {"schema": schema}}}
+    return _json("Success", schema)
 
 
 def _json(description: str, schema: Json) -> Json:
