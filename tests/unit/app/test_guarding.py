@@ -12,7 +12,7 @@ from sekha_service.http.edge import bucket_of, client_ip
 from sekha_service.keys import KeyRing, presented_key
 from sekha_service.ratelimit import RateLimiter
 
-TRUSTED = [ipaddress.ip_network(text) for text in PRIVATE_NETWORKS]
+TRUSTED = tuple(ipaddress.ip_network(text) for text in PRIVATE_NETWORKS)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from .. import context
 from ..errors import BadRequestError
 from ..model import Json
 from . import fields, wire
-from .routing import answer, json_body, route
+from .routing import Route, answer, json_body, route
 from .services import services
 
 # These clients read `.messages`; all others expect the bare array.

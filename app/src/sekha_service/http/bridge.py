@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from .. import entities, scoring, summarizing
 from ..errors import BadRequestError, ProviderAwayError, UnavailableError
@@ -18,7 +17,7 @@ from ..model import Json
 from . import fields
 from .fields import Fields
 from .insights import summary_level
-from .routing import answer, json_body, route
+from .routing import Route, answer, json_body, route
 from .services import services
 
 _MOST_TOKENS = 100_000

@@ -4,12 +4,11 @@ from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from ..errors import BadRequestError, NotFoundError
 from ..model import PINNED_SCORE, Changes, ListFilter
 from . import fields, read, wire
-from .routing import answer, json_body, route
+from .routing import Route, answer, json_answer, json_body, route
 from .services import services
 
 _PREFIX = "/api/v1/conversations"
@@ -26,17 +25,17 @@ async def create(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """GET /api/v1/conversations/{id}"""
-    found = await services(request).store.get(_id(request))
-    if not found:
+    found = await services(request).store.show_json(_id(request))
+    if found is None:
         raise NotFoundError
-    return answer(wire.conversation(*found))
+    return json_answer(found)
 
 
 async def page(request: Request) -> Response:
     """GET /api/v1/conversations"""
     number, size, offset = read.window(request.query_params)
-    rows, total = await services(request).store.page(read.list_filter(request.query_params), size, offset)
-    return answer({"results": [wire.list_row(row) for row in rows], "total": total, "page": number, "page_size": size})
+    rows, total = await services(request).store.page_json(read.list_filter(request.query_params), size, offset)
+    return json_answer(b'{"results":[%b],"total":%d,"page":%d,"page_size":%d}' % (rows, total, number, size))
 
 
 async def count(request: Request) -> Response:

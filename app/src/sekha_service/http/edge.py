@@ -6,10 +6,10 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import ApiError, error_body
@@ -30,23 +30,22 @@ class Edge:
 
     def __init__(self, app: ASGIApp, trusted_proxies: Sequence[str]) -> None:
         self._app = app
-        self._trusted: list[Network] = [ipaddress.ip_network(text) for text in trusted_proxies]
+        self._trusted: tuple[Network, ...] = tuple(ipaddress.ip_network(text) for text in trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         start = time.perf_counter()
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        scope["sekha_ip"] = ip = client_ip(scope, headers.get("x-forwarded-for"), self._trusted)
+        given = header(scope, b"x-request-id")
+        request_id = given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope["sekha_ip"] = ip = client_ip(scope, header(scope, b"x-forwarded-for"), self._trusted)
         status = 0
 
         async def send_noting_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
@@ -72,8 +71,7 @@ class Guard:
         if scope["path"] in PUBLIC:
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        key = presented_key(headers.get("authorization"), headers.get("x-api-key"))
+        key = presented_key(header(scope, b"authorization"), header(scope, b"x-api-key"))
         identity = self._keys.identify(key) if key else None
         verdict = self._limiter.take(identity or bucket_of(scope["sekha_ip"])) if self._limiter else None
         limited = send_with_limits(send, verdict) if verdict else send
@@ -85,10 +83,9 @@ class Guard:
             refusal = ApiError(401, "Invalid or missing API key", {"WWW-Authenticate": "Bearer"})
             await send_error(scope, limited, refusal)
             return
-        too_large = ApiError(413, f"the body is larger than {self._max_body_bytes} bytes")
-        length = headers.get("content-length", "0")
+        length = header(scope, b"content-length") or ""
         if length.isdigit() and int(length) > self._max_body_bytes:
-            await send_error(scope, limited, too_large)
+            await send_error(scope, limited, self._too_large())
             return
         seen = 0
 
@@ -98,10 +95,21 @@ class Guard:
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self._max_body_bytes:
-                    raise too_large
+                    raise self._too_large()
             return message
 
         await self._app(scope, receive_counting, limited)
+
+    def _too_large(self) -> ApiError:
+        return ApiError(413, f"the body is larger than {self._max_body_bytes} bytes")
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of that (lower case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
 
 
 def send_with_limits(send: Send, verdict: Verdict) -> Send:
@@ -129,7 +137,7 @@ async def send_error(scope: Scope, send: Send, error: ApiError) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def client_ip(scope: Any, forwarded: str | None, trusted: Sequence[Network]) -> str:
+def client_ip(scope: Any, forwarded: str | None, trusted: tuple[Network, ...]) -> str:
     """The peer's address; behind a trusted proxy, the right-most forwarded address that is no trusted proxy itself."""
     peer = scope["client"][0] if scope.get("client") else "127.0.0.1"
     if not forwarded or not _within(peer, trusted):
@@ -158,6 +166,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _within(text: str, networks: Sequence[Network]) -> bool:
+@lru_cache(1024)  # the peer of most requests is the one reverse proxy
+def _within(text: str, networks: tuple[Network, ...]) -> bool:
     address = _address(text)
     return address is not None and any(address in network for network in networks)

@@ -5,14 +5,13 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from .. import figures, labels, scoring, summarizing
 from ..errors import BadRequestError, NotFoundError, UnavailableError
 from ..model import Json
 from ..store.overview import StatsFilter
 from . import fields, wire
-from .routing import answer, json_body, route
+from .routing import Route, answer, json_body, route
 from .services import Services, services
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from .. import exporting
 from ..errors import BadRequestError, NotFoundError
@@ -14,7 +13,7 @@ from ..recall import Recalled
 from . import fields, insights, mcp_sdk, read, upkeep, wire
 from .fields import Fields
 from .mcp_schema import TOOLS
-from .routing import answer, json_body, route
+from .routing import Route, answer, json_body, route
 from .services import Services, services
 
 _MOST_RESULTS = 100

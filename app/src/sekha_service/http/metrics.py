@@ -6,6 +6,7 @@ Workers share their figures through files in PROMETHEUS_MULTIPROC_DIR; server.py
 import asyncio
 import os
 import time
+from functools import cache
 
 from prometheus_client import (
     REGISTRY,
@@ -39,9 +40,14 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"
 
 def observe(method: str, template: str, status: int, seconds: float) -> None:
     """Count one request."""
-    known = method if method in _METHODS else "other"
-    REQUESTS.labels(known, template, str(status)).inc()
-    DURATION.labels(known, template).observe(seconds)
+    count, duration = _series(method if method in _METHODS else "other", template, status)
+    count.inc()
+    duration.observe(seconds)
+
+
+@cache  # finding a series by its labels costs more than counting; there are as few of them as routes and statuses
+def _series(method: str, template: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, template, str(status)), DURATION.labels(method, template)
 
 
 class _Stored(Collector):

@@ -4,10 +4,9 @@ import math
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from . import fields, read, wire
-from .routing import answer, json_body, route
+from .routing import Route, answer, json_body, route
 from .services import services
 
 _MAX_HITS = 1000

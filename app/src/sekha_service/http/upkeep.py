@@ -7,13 +7,12 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from .. import exporting, pruning
 from ..errors import BadRequestError
 from ..model import Json, ListFilter
 from . import fields, read, wire
-from .routing import answer, json_body, route
+from .routing import Route, answer, json_body, route
 from .services import Services, services
 
 _LONGEST_DAYS = 36_500

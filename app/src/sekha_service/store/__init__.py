@@ -43,8 +43,13 @@ class Store(Overview, Memories, Protocol):
     async def get(self, conversation_id: UUID) -> tuple[Conversation, list[Message]] | None:
         """A conversation and its messages in stored order."""
 
-    async def page(self, where: ListFilter, limit: int, offset: int) -> tuple[list[Conversation], int]:
-        """Conversations, last changed first, and how many match in all."""
+    async def show_json(self, conversation_id: UUID) -> bytes | None:
+        """The same as the JSON object of an answer (http/wire.py's `conversation`)."""
+
+    async def page_json(self, where: ListFilter, limit: int, offset: int) -> tuple[bytes, int]:
+        """Conversations, last changed first, as JSON objects (http/wire.py's `list_row`) with commas between them,
+        and how many match in all.
+        """
 
     async def count(self, where: ListFilter) -> int:
         """How many conversations match."""

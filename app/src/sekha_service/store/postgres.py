@@ -10,10 +10,11 @@ from psycopg.types.json import Jsonb
 from ..errors import UnavailableError
 from ..model import Changes, Conversation, ListFilter, Message, NewConversation, Totals
 from .key_tables import PostgresKeyTable
+from .postgres_json import PostgresJson
 from .postgres_memories import PostgresMemories
 from .postgres_overview import PostgresOverview
 from .postgres_pool import Pool
-from .postgres_rows import CONVERSATION, archived_condition, list_condition
+from .postgres_rows import CONVERSATION, counting
 from .postgres_search import PostgresSearch
 
 _CREATE = f"""
@@ -66,19 +67,7 @@ SELECT (SELECT count(*) FROM queued) + (SELECT count(*) FROM vector_outbox WHERE
 """
 
 
-def _counting(where: ListFilter) -> tuple[str, list[Any]]:
-    """The statement that counts the conversations that match, and its values.
-
-    Stored figures without a filter, or by `archived` alone.
-    """
-    condition, values = list_condition(where)
-    if where == ListFilter(archived=where.archived):
-        kept = "" if where.archived is None else f" WHERE {archived_condition(where.archived)}"
-        return f"SELECT coalesce(sum(conversations), 0)::bigint FROM counters{kept}", []  # noqa: S608 - fixed texts
-    return f"SELECT count(*) FROM conversations WHERE {condition}", values  # noqa: S608 - conditions are fixed texts
-
-
-class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
+class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories, PostgresJson):
     """The Store protocol on PostgreSQL; methods as documented there."""
 
     def __init__(self, url: str, max_connections: int, acquire_seconds: float) -> None:
@@ -152,20 +141,8 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories):
         messages = [Message(row[11], conversation_id, *row[12:]) for row in rows if row[11] is not None]
         return Conversation(*rows[0][:11]), messages
 
-    async def page(self, where: ListFilter, limit: int, offset: int) -> tuple[list[Conversation], int]:
-        condition, values = list_condition(where)
-        counting, count_values = _counting(where)
-        rows = await self._pool.fetch(
-            f"SELECT {CONVERSATION}, ({counting}) FROM conversations WHERE {condition} "  # noqa: S608 - fixed texts
-            "ORDER BY updated_at DESC, id LIMIT %s OFFSET %s",
-            [*count_values, *values, limit, offset],
-        )
-        if rows:
-            return [Conversation(*row[:-1]) for row in rows], rows[0][-1]
-        return [], await self.count(where) if offset else 0
-
     async def count(self, where: ListFilter) -> int:
-        rows = await self._pool.fetch(*_counting(where))
+        rows = await self._pool.fetch(*counting(where))
         return int(rows[0][0])
 
     async def update(self, conversation_id: UUID, changes: Changes) -> Conversation | None:

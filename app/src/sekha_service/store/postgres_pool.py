@@ -10,6 +10,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from ..errors import UnavailableError
+from .postgres_lending import Lending
 
 STATEMENT_TIMEOUT_MS = 20_000  # below the clients' 30 s
 CONNECTION_OPTIONS: dict[str, Any] = {
@@ -40,11 +41,11 @@ class Pool:
             kwargs={**CONNECTION_OPTIONS, "autocommit": True, "application_name": "sekha"},
             min_size=min(2, max_connections),
             max_size=max_connections,
-            max_waiting=2000,
             max_idle=300,
             reconnect_timeout=3,
             open=False,
         )
+        self._lending = Lending(self._pool, max_connections)
         self._url = url
         self._probe: AsyncConnection[Any] | None = None
 
@@ -54,6 +55,7 @@ class Pool:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._lending.recall()
         await self._pool.close(timeout=2)
         if self._probe is not None:
             await self._probe.close()
@@ -86,12 +88,15 @@ class Pool:
             repeated = attempt > 0
             wait = _WAIT_WHEN_AWAY if self._away or repeated else self._acquire_seconds
             try:
-                async with self._pool.connection(timeout=wait) as connection:
+                connection = await self._lending.take(wait)
+                try:
                     result = await work(connection, repeated)
+                finally:
+                    await self._lending.give(connection)
                 self._away = False
                 return result
             except (PoolTimeout, TooManyRequests):
-                full = self._pool.get_stats().get("pool_available", 0) == 0 and not self._away and not repeated
+                full = not self._away and not repeated
                 self._away = True
                 raise UnavailableError(
                     "No database connection is free, try again" if full else "The database is not reachable, try again"
@@ -102,6 +107,7 @@ class Pool:
                 if attempt == _ATTEMPTS - 1:
                     self._away = True
                     raise UnavailableError("The database is not reachable, try again") from None
+                await self._lending.recall()
                 await self._pool.check()  # drops every connection that broke with this one
         raise AssertionError("not reached")
 

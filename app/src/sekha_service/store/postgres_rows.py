@@ -37,3 +37,15 @@ def list_condition(where: ListFilter) -> tuple[str, list[Any]]:
     if where.archived is not None:
         parts.append(archived_condition(where.archived))
     return " AND ".join(parts), values
+
+
+def counting(where: ListFilter) -> tuple[str, list[Any]]:
+    """The statement that counts the conversations that match, and its values.
+
+    Stored figures without a filter, or by `archived` alone.
+    """
+    condition, values = list_condition(where)
+    if where == ListFilter(archived=where.archived):
+        kept = "" if where.archived is None else f" WHERE {archived_condition(where.archived)}"
+        return f"SELECT coalesce(sum(conversations), 0)::bigint FROM counters{kept}", []  # noqa: S608 - fixed texts
+    return f"SELECT count(*) FROM conversations WHERE {condition}", values  # noqa: S608 - conditions are fixed texts

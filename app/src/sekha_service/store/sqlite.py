@@ -12,6 +12,7 @@ import orjson
 from ..errors import UnavailableError
 from ..model import Changes, Conversation, ListFilter, Message, NewConversation, Totals
 from .key_tables import SqliteKeyTable
+from .sqlite_json import SqliteJson
 from .sqlite_memories import SqliteMemories
 from .sqlite_overview import SqliteOverview
 from .sqlite_rows import CONVERSATION, MESSAGE, conversation, instant, list_condition, message, moment, now
@@ -25,7 +26,7 @@ NOT_BLANK = "trim(content, char(9, 10, 11, 12, 13, 32)) <> ''"
 _BY_ID = f"SELECT {CONVERSATION} FROM conversations c WHERE c.id = ?"
 
 
-class SqliteStore(SqliteSearch, SqliteMemories, SqliteOverview, SqliteVectors):
+class SqliteStore(SqliteSearch, SqliteMemories, SqliteOverview, SqliteVectors, SqliteJson):
     """The Store protocol on SQLite; methods as documented there."""
 
     def __init__(self, path: Path, max_connections: int) -> None:
