@@ -23,14 +23,15 @@ from ci.assess import OVERRIDE, assess
 from ci.redact import redact, secrets_in
 from ci.render import render
 from ops import up
-from ops.engine import LOCAL, OperatorError
+from ops.engine import LOCAL, POLICIES, OperatorError
 from ops.local import engine_of
 from ops.show import json_line, say
 
 
 def ask_engine(stack: str) -> str:
-    """What `pulumi preview --json` prints for `stack`, whether it worked or not."""
-    return up.prepared(engine_of(stack)).attempt("preview", "--json", "--show-sames")
+    """What `pulumi preview --json` prints for `stack`; its messages where it did not come to a preview."""
+    printed, messages = up.prepared(engine_of(stack)).attempt("preview", "--json", "--show-sames", *POLICIES)
+    return printed if '"config"' in printed else messages or printed
 
 
 def comment(text: str, stack: str, labels: tuple[str, ...] = (), commit: str = "") -> tuple[str, list[str]]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from ci.parse import Change, Preview
 from infra import catalog_prices, resource_guards, resource_prices
 from infra.resource_prices import Bill
+from policy import rules
 
 OVERRIDE = "data-loss-approved"
 """The label of a pull request that lets a loss of data pass."""
@@ -57,7 +58,8 @@ def assess(preview: Preview, labels: Collection[str] = ()) -> Assessment:
     after = resource_prices.bill((side.type, side.inputs) for change in preview.changes if (side := change.new))
     budget = _budget(preview)
     risks = [risk for change in preview.changes for risk in _risks(change, preview)]
-    risks += [*_over(preview, after, budget), *_failed(preview)]
+    risks += [*_over(preview, after, budget), *_guards(preview)]
+    risks += _failed(preview, told=any(risk.blocks for risk in risks))
     risks.sort(key=lambda risk: not risk.blocks)
     return Assessment(
         preview=preview,
@@ -80,9 +82,20 @@ def _over(preview: Preview, after: Bill, budget: Decimal) -> Iterator[Risk]:
         yield Risk(f"costs {after.euros()} EUR a month, and sekha:monthlyBudget allows {budget}", BUDGET)
 
 
-def _failed(preview: Preview) -> Iterator[Risk]:
-    told = [error for error in preview.errors if not error.startswith(ECHOES)]
-    for error in told or preview.errors:
+def _guards(preview: Preview) -> Iterator[Risk]:
+    """What the policy pack would say; the engine's JSON does not hold it."""
+    after = [side for change in preview.changes if (side := change.new)]
+    registered = [rules.Registered(side.type, side.name, side.inputs, side.protect) for side in after]
+    for finding in rules.findings(registered, preview.config.get("hcloud:endpoint", "")):
+        yield Risk(finding, GUARD)
+    for finding in rules.without_data(registered):
+        yield Risk(finding, DATA_LOSS)
+
+
+def _failed(preview: Preview, told: bool) -> Iterator[Risk]:
+    """Why the preview failed; where that is `told` already, without the engine's own summary of it."""
+    reasons = [error for error in preview.errors if not error.startswith(ECHOES)]
+    for error in reasons or ([] if told else preview.errors):
         yield Risk(error, next((word for text, word in REFUSALS.items() if text in error), FAILED))
 
 
@@ -163,9 +176,7 @@ def _opened(change: Change) -> Iterator[Risk]:
         return
     before = resource_guards.openings(change.old.type, change.old.inputs) if change.old else frozenset()
     for opening in sorted(resource_guards.openings(change.new.type, change.new.inputs) - before):
-        if why := resource_guards.forbidden(opening):
-            yield Risk(f"{_name(change)} opens {opening}: {why}", GUARD)
-        elif resource_guards.world(opening) and change.old:
+        if resource_guards.world(opening) and change.old:
             yield Risk(f"{_name(change)} opens {opening}: to the whole world")
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 
 from ops import recover, up
-from ops.engine import LOCAL, OperatorError
+from ops.engine import LOCAL, POLICIES, OperatorError
 from ops.init import init
 from ops.local import engine_of
 from ops.secret import secret
@@ -22,7 +22,7 @@ def preview(stack: str) -> None:
     stack_engine = up.prepared(engine_of(stack))
     for line in recover.differences(stack_engine):
         say(line)
-    stack_engine.run("preview", "--refresh", "--diff", *expect)
+    stack_engine.run("preview", "--refresh", "--diff", *POLICIES, *expect)
 
 
 def destroy(stack: str) -> None:

@@ -18,6 +18,8 @@ from ops.show import say
 from ops.stale_lock import break_stale
 
 LOCAL = "local"
+POLICIES = ("--policy-pack", str(REPO / "policy"))
+"""What has the engine ask the policy pack about a preview."""
 
 
 class OperatorError(Exception):
@@ -138,12 +140,12 @@ class Engine:
             raise OperatorError(f"`pulumi {' '.join(arguments[:2])}` failed: {reason}")
         return result.stdout
 
-    def attempt(self, *arguments: str) -> str:
-        """Call the engine and return what it printed (its messages where that is nothing); failure raises no error."""
+    def attempt(self, *arguments: str) -> tuple[str, str]:
+        """Call the engine and return its standard output and its messages; failure raises no error."""
         result = subprocess.run(
             self.command(*arguments), env=self.environment(), text=True, capture_output=True, check=False
         )
-        return result.stdout if result.stdout.strip() else result.stderr
+        return result.stdout, result.stderr
 
     def select(self) -> None:
         """Create the stack in the state backend unless it is there; remove a dead process's lock on it."""

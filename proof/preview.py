@@ -50,7 +50,7 @@ def scrubbed(text: str, folder: Path) -> str:
 
 
 def _state(state: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: state[key] for key in ("urn", "type", "inputs", "protect") if key in state}
+    kept: dict[str, Any] = {key: state[key] for key in ("urn", "type", "inputs", "protect") if key in state}
     kept["inputs"] = {key: _short(value) for key, value in kept.get("inputs", {}).items() if not key.startswith("__")}
     if state["type"] == "pulumi:pulumi:Stack" and "monthlyCost" in state.get("outputs", {}):
         kept["outputs"] = {"monthlyCost": state["outputs"]["monthlyCost"]}

@@ -61,7 +61,7 @@ def main(folder: Path) -> None:
     rig.stop()
 
 
-CHANGES = (
+CHANGES: tuple[tuple[str, str, object, object], ...] = (
     ("firewall", "adminCidrs", ["203.0.113.0/24"], ["100.64.0.1/32"]),
     ("firewall-open", "adminCidrs", ["0.0.0.0/0"], ["100.64.0.1/32"]),
     ("resize", "conversations", 60_000, 20_000),

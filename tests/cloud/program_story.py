@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.cloud.program_rig import Rig
+from proof.preview_story import NO_VOLUME, pull_request
+from tests.cloud.program_rig import REPO, Rig
 
 
 def main(folder: Path) -> None:
@@ -66,7 +67,9 @@ def main(folder: Path) -> None:
     }
     step("destroy", "destroy", "--yes", "--skip-preview")
     rig.use("prod", "Pulumi.prod.yaml")
-    step("prod", "preview", "--diff")
+    step("prod", "preview", "--diff", "--policy-pack", str(REPO / "policy"))
+    with pull_request(rig, folder / "pull-request", (*NO_VOLUME, *OPEN)):
+        step("pull request", "preview", "--policy-pack", str(rig.program / "policy"))
     plan = json.loads(rig.pulumi("preview", "--json").stdout)
     story["prod plan"] = [row.get("newState", {}) for row in plan["steps"]]
     story["screen"] = "\n".join(screen)
@@ -74,6 +77,11 @@ def main(folder: Path) -> None:
     rig.stop()
 
 
+OPEN = (
+    ("infra/plan.py", 'FirewallRule("tcp", "80", ANYWHERE', 'FirewallRule("tcp", "5432", ANYWHERE'),
+    ("infra/guards.py", "*firewall(plan.firewall), ", ""),
+)
+"""The database open to the world, and the program's own guard against it removed: only the policy pack is left."""
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBWWi5ILPXsYsWTpTt6PMi0vOpQ3hTL4LgsBVzTzTI8x"
 
 

@@ -128,3 +128,12 @@ def test_prod_previews_against_the_local_cloud_protected(story: dict[str, Any]) 
     assert raw["sekha:domain"] in step["text"]
     protected = {row["urn"].split("::")[-1] for row in story["prod plan"] if row.get("protect")}
     assert protected == {"data", "address", "bucket"}
+
+
+def test_the_policy_pack_passes_our_program_and_stops_one_that_drops_the_guards(story: dict[str, Any]) -> None:
+    assert story["prod"]["code"] == 0
+    assert "[mandatory]" not in story["prod"]["text"]
+    step = story["pull request"]
+    assert step["code"] != 0
+    assert "opens tcp/5432 from 0.0.0.0/0: only 22, 80 and 443 may be open" in step["text"]
+    assert "there are machines and no volume or database" in step["text"]

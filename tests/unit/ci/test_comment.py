@@ -72,7 +72,9 @@ def step(op: str, kind: str, name: str, old: Any = None, new: Any = None, **more
 
 def document(*steps: dict[str, Any], config: dict[str, str] | None = None, errors: tuple[str, ...] = ()) -> str:
     said = [{"severity": "error", "message": error} for error in errors]
-    return json.dumps({"config": config or {}, "steps": list(steps), "diagnostics": said})
+    on_local = {"hcloud:endpoint": "http://127.0.0.1:8580/v1", **(config or {})}
+    kept = step("same", "docker:index/volume:Volume", "kept", {}, {})
+    return json.dumps({"config": on_local, "steps": [*steps, kept], "diagnostics": said})
 
 
 VOLUME, SERVER, FIREWALL = (
@@ -114,6 +116,15 @@ def test_risks(made: dict[str, Any], blocks: list[str], text: str) -> None:
     body, found = comment(document(made), "prod")
     assert found == blocks
     assert text in body
+
+
+def test_guard_rails_hold_for_all_resources_not_only_changed_ones() -> None:
+    open_ = step("same", FIREWALL, "f", rules("0.0.0.0/0"), rules("0.0.0.0/0"))
+    volume = step("same", VOLUME, "data", {"size": 10}, {"size": 10})
+    real = {"hcloud:endpoint": "https://api.hetzner.cloud/v1"}
+    assert comment(document(open_), "prod")[1] == ["guard rail"]
+    assert comment(document(volume, config=real), "prod")[1] == ["guard rail"]  # holds data and is not protected
+    assert comment(document(volume), "prod")[1] == []
 
 
 def test_the_budget_counts_by_what_the_resources_cost() -> None:
