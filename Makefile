@@ -84,3 +84,12 @@ proof-refusals: ## bad input, and the answer each gets before anything is touche
 
 proof-preview: ## comments made of real previews of every kind of change (3 minutes, no machine boots)
 	@$(RUN) --dev --tools python -m proof.preview
+
+proof-release: ## new version, bad version, role and size as releases on the running local stack (SHORT=1: versions only)
+	@$(RUN) --dev --tools python -m proof.release
+
+proof-signatures: ## tampered, replayed, foreign and malformed releases: refused by the machine, said by `up`
+	@$(RUN) --dev --tools python -m proof.signatures
+
+proof-bucket-key: ## what the machine's key can and can't do at the bucket, tried on the machine
+	@$(RUN) --tools python -m proof.bucket_key

@@ -103,10 +103,11 @@ class Store:
         """Delete `key`; in a versioned bucket its versions stay."""
         self.s3.delete_object(Bucket=self.bucket, Key=key)
 
-    def files(self) -> set[str]:
-        """SHA-256 of every release file that is there."""
+    def files(self) -> dict[str, tuple[int, str]]:
+        """SHA-256 -> size and ETag of every release file that is there."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=FILES)
-        return {row["Key"].removeprefix(FILES) for page in pages for row in page.get("Contents", [])}
+        rows = [row for page in pages for row in page.get("Contents", [])]
+        return {row["Key"].removeprefix(FILES): (row["Size"], row.get("ETag", "").strip('"')) for row in rows}
 
     def put_file(self, digest: str, body: bytes) -> None:
         """Store an immutable release file under its SHA-256."""

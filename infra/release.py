@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from infra import data_record, object_store, release_rollout, release_sign
+from infra import data_record, object_store, release_facts, release_rollout, release_sign
 from infra.object_store import DESIRED, GENERATIONS, STATUS, Store, StoreConfig
 from infra.release_bundle import Bundle, hash_of_modules
 from infra.release_rollout import ReleaseError, Wanted
@@ -24,10 +24,10 @@ INPUTS = ("node", "instance_id", "address", "device", "domain", "release", "cont
 CODE = (
     "data_record.py",
     "release.py",
+    "release_facts.py",
     "release_rollout.py",
     "release_sign.py",
     "release_bundle.py",
-    "release_agent.py",
     "object_store.py",
 )
 UPLOADS = 8  # at a time
@@ -67,6 +67,7 @@ class ReleaseProvider(ResourceProvider):
         get = req.config.get
         self.store = StoreConfig.from_config(get)
         self.signing_key: str = get("signingKey")
+        self.node_secret: str = get("nodeSecretKey") or ""
         self.timeout = float(get("releaseTimeout") or 900)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -105,8 +106,16 @@ class ReleaseProvider(ResourceProvider):
         store.write_json(GENERATIONS + node, data_record.published(record, generation))
         store.write_json(DESIRED + node, {"manifest": text, "signature": signature})
         say(f"{node}: release {props['release']}, generation {generation} published")
+        if why := release_facts.refused_key(self.store, node, self.node_secret):
+            raise ReleaseError(
+                f"the object store refuses the machines' key ({why}): check sekha:nodeAccessKey and "
+                "sekha:nodeSecretKey; the machine can neither get a release nor report"
+            )
         wanted = Wanted(node, props["instance_id"], generation)
-        beacon = release_rollout.follow(lambda: store.read_json(STATUS + node), wanted, before, self.timeout, say)
+        beacon = release_rollout.follow(
+            lambda: store.read_json(STATUS + node), wanted, before, self.timeout, say,
+            facts=lambda: told(store, node, text, props["address"]),
+        )  # fmt: skip
         store.write_json(GENERATIONS + node, data_record.served(record, generation, props["device"]))
         needed = public_check(props["domain"], props["address"], beacon.get("ca_pem"))
         stages = {name: row.get("seconds") for name, row in beacon.get("stages", {}).items()}
@@ -117,6 +126,13 @@ class ReleaseProvider(ResourceProvider):
             "ca_pem": needed or "",
             "version": beacon.get("version") or "",
         }
+
+
+def told(store: Store, node: str, published: str, address: str) -> str:
+    """What is known about a machine that says nothing about the manifest `published`."""
+    if store.read_json(DESIRED + node).get("manifest") != published:
+        return f"somebody else changed or removed {DESIRED}{node} in the bucket after this release was published there"
+    return release_facts.reach(address)
 
 
 def public_check(domain: str, address: str, ca_pem: str | None) -> str | None:
@@ -138,14 +154,24 @@ def next_generation(store: Store, node: str, known: int) -> int:
     return int(max(known, counter, desired)) + 1
 
 
+def intact(local: Path, stored: tuple[int, str] | None) -> bool:
+    """Whether the store has a file as it should be, as far as its size and (where that is an MD5) ETag tell: one that
+    somebody changed in the bucket is uploaded again. A file that is not in the cache is taken as it is."""
+    if stored is None or not local.exists():
+        return stored is not None
+    size, etag = stored
+    body = local.read_bytes()
+    return len(body) == size and (len(etag) != 32 or hashlib.md5(body, usedforsecurity=False).hexdigest() == etag)
+
+
 def upload(store: Store, manifest: dict[str, Any]) -> None:
     """Store the release's files that the bucket lacks. Raises ReleaseError when one is not in the cache, or damaged."""
     wanted = [step["config"] for step in manifest["steps"]] + [row["sha256"] for row in manifest["files"]]
     wanted.append(manifest["agent"]["sha256"])
     if manifest.get("secrets"):
         wanted.append(manifest["secrets"]["sha256"])
-    missing = sorted(set(wanted) - store.files())
-    folder = blob_folder(manifest["stack"])
+    folder, there = blob_folder(manifest["stack"]), store.files()
+    missing = sorted(digest for digest in set(wanted) if not intact(folder / digest, there.get(digest)))
     if absent := [digest for digest in missing if not (folder / digest).exists()]:
         raise ReleaseError(f"{len(absent)} files of the release are not in {folder}; run the program again")
     if missing:

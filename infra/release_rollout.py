@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FIRST_BEACON = 240.0  # seconds a machine may take from its release being there to its first sign of life
+TAKE_UP = 120.0  # seconds a machine that was in touch may take until it reports on the release
 POLL = 0.5
 
 Beacon = Mapping[str, Any]
@@ -50,8 +51,11 @@ def follow(
     say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    facts: Callable[[], str] = str,
 ) -> Beacon:
     """Wait until `wanted` serves and return its last beacon; each stage change is said. `timeout` in seconds.
+
+    `facts` tells what is known about a machine that does not speak.
 
     Raises ReleaseError: with the machine's (redacted) log when a stage failed, or when no beacon or end came in time.
     """
@@ -72,19 +76,25 @@ def follow(
                 return beacon
             if beacon["state"] == "failed":
                 raise ReleaseError(_failure(beacon, wanted))
-        if not alive and now > min(FIRST_BEACON, timeout):
-            raise ReleaseError(
-                f"{wanted.node} never reached the bucket within {now:.0f} s. Open its console (Hetzner's web console: "
-                f"the server, Console; local cloud: bin/localcloud console {wanted.node}) and look at: "
-                "cloud-init status --long; journalctl -u sekha-agent"
-            )
+        if not stage and now > min(TAKE_UP if alive else FIRST_BEACON, timeout):
+            raise ReleaseError(_silence(wanted, now, alive, facts() or "nothing more is known"))
         if now > timeout:
-            where = f"is still at stage {stage}" if stage else "has not taken up the release"
             raise ReleaseError(
-                f"{wanted.node} {where} after {now:.0f} s; raise sekha:releaseTimeout, or look on the machine at: "
-                "journalctl -u sekha-agent"
+                f"{wanted.node} is still at stage {stage} after {now:.0f} s; raise sekha:releaseTimeout, or look on "
+                "the machine at: journalctl -u sekha-agent"
             )
         sleep(POLL)
+
+
+def _silence(wanted: Wanted, seconds: float, alive: bool, fact: str) -> str:
+    node = wanted.node
+    what = "was in touch before and has said nothing for" if alive else "never reached the bucket within"
+    return (
+        f"{node} {what} {seconds:.0f} s; {fact}. Usual causes: no route to the bucket, or a key of the bucket that was "
+        f"changed after the machine was made (REPLACE={node} make up). Open its console (Hetzner's web console: the "
+        f"server, Console; local cloud: bin/localcloud console {node}) and look at: cloud-init status --long; "
+        "journalctl -u sekha-agent"
+    )
 
 
 def _seconds(beacon: Beacon, stage: str) -> str:

@@ -103,8 +103,9 @@ class MemoryStore:
     def read_json(self, key: str) -> dict[str, Any]:
         return self.objects.get(key, {})
 
-    def files(self) -> set[str]:
-        return set(self.stored)
+    def files(self) -> dict[str, tuple[int, str]]:
+        md5 = {digest: hashlib.md5(body, usedforsecurity=False).hexdigest() for digest, body in self.stored.items()}
+        return {digest: (len(body), md5[digest]) for digest, body in self.stored.items()}
 
     def put_file(self, digest: str, body: bytes) -> None:
         self.stored[digest] = body
@@ -153,6 +154,20 @@ def test_a_damaged_file_is_made_again_or_refused_but_never_uploaded(
     assert all(hashlib.sha256(body).hexdigest() == digest for digest, body in store.stored.items())
 
 
+@pytest.mark.parametrize("found", [b"", b"another agent of equal length"])
+def test_a_file_that_somebody_changed_in_the_bucket_is_uploaded_again(
+    wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: bytes
+) -> None:
+    monkeypatch.setenv("SEKHA_CACHE", str(tmp_path))
+    made, store = release_bundle.build(_variables(), wheelhouse), MemoryStore()
+    release.stage_blobs(made, release.blob_folder("test"))
+    release.upload(store, made.manifest)  # type: ignore[arg-type]
+    agent = made.manifest["agent"]["sha256"]
+    store.stored[agent] = found[:1] * len(store.stored[agent]) if found else b""
+    release.upload(store, made.manifest)  # type: ignore[arg-type]
+    assert hashlib.sha256(store.stored[agent]).hexdigest() == agent
+
+
 WANTED = Wanted("n", "42", 5)
 
 
@@ -193,9 +208,9 @@ def test_following_says_each_stage_and_returns_the_last_beacon() -> None:
 @pytest.mark.parametrize(
     ("beacons", "message"),
     [
-        ([{}], r"n never reached the bucket within 24\d s\. Open its console"),
+        ([{}], r"n never reached the bucket within 24\d s; nothing more is known\..* Open its console"),
         ([_beacon("serving", "ok", instance_id="41")], "never reached the bucket"),
-        ([_beacon("serving", "ok", generation=4)], "has not taken up the release after 60"),
+        ([_beacon("serving", "ok", generation=4)], "was in touch before and has said nothing for 12"),
         ([_beacon("service")], "is still at stage service after 60"),
         ([_beacon("tls", "failed", message="no address", log_tail=["a", "b"])], r"stage tls: no address\n  \| a\n"),
         ([_beacon("verify", "failed", message="bad signature", generation=4)], "stage verify: bad signature"),
