@@ -59,15 +59,18 @@ def call(method, key, query, body):
         return error.code
 print(json.dumps([call(m, k, q, b.encode()) for _, m, k, q, b in json.loads(sys.stdin.readline())]))
 """
+NO_SUCH_OPERATION = 501
 Case = tuple[str, str, str, str, str]
 
 
-def cases(agent: str, version: str) -> list[tuple[bool, Case]]:
-    """(allowed?, (operation, method, key, query, body)); `agent`: a release file; `version`: an older one of status/NODE."""
+def cases(agent: str, version: str, beacon: str) -> list[tuple[bool, Case]]:
+    """(allowed?, (operation, method, key, query, body)); `agent`: a release file; `version`: an older one of status/NODE;
+    `beacon`: what is in it now."""
     may, must_not = True, False
     return [
         (may, ("read a release file", "GET", f"releases/files/{agent}", "", "")),
         (may, ("read its desired state", "GET", f"desired/{NODE}", "", "")),
+        (may, ("write its status", "PUT", f"status/{NODE}", "", beacon)),
         (may, ("write a backup", "PUT", "backups/proof", "", "x")),
         (may, ("read a backup", "GET", "backups/proof", "", "")),
         (may, ("list the bucket", "GET", "", "list-type=2&max-keys=1", "")),
@@ -104,15 +107,16 @@ def main() -> int:
     if not versions:
         raise OperatorError(f"status/{NODE} has no older version; is the bucket versioned?")
     manifest = json.loads(store.read_json(f"desired/{NODE}")["manifest"])
-    tried = cases(manifest["agent"]["sha256"], versions[0])
+    tried = cases(manifest["agent"]["sha256"], versions[0], json.dumps(store.read_json(f"status/{NODE}")))
     command = f"echo {shlex.quote(json.dumps([case for _, case in tried]))} | python3 -I -c {shlex.quote(PROGRAM)}"
     statuses = json.loads(remote(ssh_command(LOCAL, dict(given)), command) or "[]")
     if len(statuses) != len(tried):
         raise OperatorError("the machine did not try; look at `make proof-machine` first")
     rows, broken = [], []
     for (allowed, (name, *_)), status in zip(tried, statuses, strict=True):
-        kept = status < 300 if allowed else status == 403
-        rows.append((name, "allowed" if allowed else "denied", f"HTTP {status}", "yes" if kept else "NO"))
+        kept = status < 300 if allowed else status in (403, NO_SUCH_OPERATION)
+        measured = f"HTTP {status}" + (" (this store has no such operation)" if status == NO_SUCH_OPERATION else "")
+        rows.append((name, "allowed" if allowed else "denied", measured, "yes" if kept else "NO"))
         if not kept:
             broken.append(name)
     print(table(["with the machine's key", "expected", "measured", "as expected"], rows))
