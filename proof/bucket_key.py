@@ -64,8 +64,8 @@ Case = tuple[str, str, str, str, str]
 
 
 def cases(agent: str, version: str, beacon: str) -> list[tuple[bool, Case]]:
-    """(allowed?, (operation, method, key, query, body)); `agent`: a release file; `version`: an older one of status/NODE;
-    `beacon`: what is in it now."""
+    """(allowed?, (operation, method, key, query, body)); `agent`: a release file, `version`: an old status
+    of the node, `beacon`: its present one."""
     may, must_not = True, False
     return [
         (may, ("read a release file", "GET", f"releases/files/{agent}", "", "")),
