@@ -10,7 +10,7 @@ from infra.catalog import Catalog
 from infra.config_reader import PROJECT, Problem, SettingsError
 from infra.settings import Settings
 
-ROLES = ("base", "postgres", "chroma", "sekha", "caddy")
+ROLES = ("base", "backup", "postgres", "chroma", "sekha", "caddy")
 ANYWHERE = ("0.0.0.0/0", "::/0")
 NETWORK, SUBNET, NODE_ADDRESS = "10.0.0.0/16", "10.0.1.0/24", "10.0.1.10"
 SSH_PORT = "22"
@@ -187,6 +187,11 @@ def role_variables(plan: Plan, settings: Settings, catalog: Catalog, choice: Cho
         "admin_cidrs": list(settings.admin_cidrs),
         "metrics_cidrs": list(settings.metrics_cidrs),
         "ssh_open": bool(settings.admin_cidrs) and catalog.admin_ssh,
+        "restore": settings.backups.restore,
+        "restore_to": settings.backups.restore_to,
+        "restore_from": settings.backups.orders(),
+        "backup_processes": max(2, machine.vcpus),
+        "pg_archive_timeout_s": settings.backups.archive_timeout,
         "pg_shared_buffers_mb": share.shared_buffers,
         "pg_effective_cache_mb": share.effective_cache,
         "pg_work_mem_mb": share.work_mem,

@@ -16,8 +16,8 @@ import jinja2
 import yaml
 
 CLOUD_INIT = Path(__file__).resolve().parent.parent / "cloud-init"
-ORDER = ("base", "postgres", "chroma", "sekha", "caddy")
-STAGES = ("packages", "database", "vectors", "service", "tls")
+ORDER = ("base", "backup", "postgres", "chroma", "sekha", "caddy")
+STAGES = ("packages", "restore", "database", "vectors", "service", "tls")
 META_KEYS = {"stage", "packages", "units", "check", "variables"}
 FILE_KEYS = {"owner", "permissions", "early"}
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from infra import bucket_place, catalog, checks, cloud_access
+from infra import bucket_place, catalog, checks, cloud_access, restore_settings
 from infra.config_reader import PROJECT, Problem, Reader, SettingsError
 
 __all__ = ["Bucket", "Problem", "Secrets", "Settings", "SettingsError", "parse"]
@@ -39,6 +39,8 @@ KEYS = (
     "releaseTimeout",
     "bucket",
     "trustedSigners",
+    *restore_settings.KEYS,
+    *restore_settings.SECRET_KEYS,
     *SECRET_KEYS,
 )
 
@@ -91,6 +93,7 @@ class Settings:
     release_timeout: int
     trusted_signers: tuple[str, ...]
     bucket: Bucket
+    backups: restore_settings.Backups
     hcloud_endpoint: str
     secrets: Secrets
 
@@ -173,6 +176,7 @@ def parse(
         release_timeout=read.integer("releaseTimeout", 900, checks.between(60, 7200, "seconds")),
         trusted_signers=read.texts("trustedSigners", checks.signer),
         bucket=_bucket(read, cloud, regions),
+        backups=restore_settings.read_backups(read, encrypted),
         hcloud_endpoint=read.checked("hcloud:endpoint", endpoint, endpoint, checks.cloud_endpoint, ""),
         secrets=Secrets(
             api_key=read.secret("apiKey", checks.api_key, encrypted),

@@ -29,6 +29,7 @@ STAGES = (
     "config",
     "boot",
     "packages",
+    "restore",
     "database",
     "vectors",
     "service",

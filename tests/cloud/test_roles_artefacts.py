@@ -16,8 +16,12 @@ from tests.unit.roles.user_data import render_user_data
 from tests.unit.roles.variables import DOMAIN, VARIABLES
 
 CACHE = Path(os.environ.get("SEKHA_CACHE", Path.home() / ".cache" / "sekha-deploy"))
-PACKAGES = "caddy postgresql-17 unattended-upgrades"  # their own units and tools, next to what the image has
-UNITS = ("sekha", "sekha-chroma", "caddy", "postgresql@17-main", "sekha-firewall", "sekha-agent")
+PACKAGES = "caddy postgresql-17 pgbackrest unattended-upgrades"  # their own units and tools, next to what the image has
+UNITS = (
+    "sekha", "sekha-chroma", "caddy", "postgresql@17-main", "sekha-firewall", "sekha-agent", "sekha-lease",
+    "sekha-backup@full", "sekha-first-backup", "sekha-files",
+)  # fmt: skip
+TIMERS = ("sekha-backup-full", "sekha-backup-diff", "sekha-files")
 
 
 class Debian:
@@ -70,11 +74,12 @@ def debian() -> Debian:
     image = images[-1].parents[2]
     folder = CACHE / "role-tools" / image.parent.name
     machine = Debian(image, folder)
-    if not (folder / "installed").exists():
+    installed = folder / "installed"
+    if not installed.exists() or installed.read_text() != PACKAGES:
         if trouble := machine.install(PACKAGES):
             shutil.rmtree(folder)
             pytest.skip(f"can't install {PACKAGES}: {trouble}")
-        (folder / "installed").touch()
+        installed.write_text(PACKAGES)
     documents = [render_user_data(), *(step.config for step in render_machine(VARIABLES))]
     for entry in [entry for document in documents for entry in yaml.safe_load(document).get("write_files", [])]:
         machine.write(entry["path"], entry["content"], entry.get("permissions", "0644"))
@@ -99,6 +104,21 @@ def test_units(debian: Debian, unit: str) -> None:
     )
     done = debian.run(f"{accounts}; systemd-analyze verify --man=no --recursive-errors=one {unit}.service")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("timer", TIMERS)
+def test_timers(debian: Debian, timer: str) -> None:
+    done = debian.run(f"systemd-analyze verify --man=no --recursive-errors=one {timer}.timer")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_pgbackrest_takes_its_configuration(debian: Debian) -> None:
+    repository = "[global]\nrepo1-type=posix\nrepo1-path=/root/repo\n"
+    debian.write("/etc/pgbackrest/conf.d/repository.conf", repository)
+    done = debian.run("pgbackrest --stanza=sekha --lock-path=/tmp/lock info")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARN" not in done.stdout
+    assert "missing stanza path" in done.stdout
 
 
 def test_mount_unit(debian: Debian) -> None:

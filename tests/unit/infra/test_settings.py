@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from infra import restore_settings
 from infra import settings as module
 from infra.settings import SettingsError, parse
 from tests.unit.infra import samples
@@ -42,6 +43,19 @@ BAD: list[tuple[str, object, str, str, str]] = [
     ("monthlyBudget", -1, "sekha:monthlyBudget", "-1", "0: no limit"),
     ("protect", "yes", "sekha:protect", "yes", "true or false"),
     ("releaseTimeout", 5, "sekha:releaseTimeout", "5", "from 60 to 7200 seconds"),
+    ("restore", "maybe", "sekha:restore", "maybe", "known: auto, never"),
+    ("restoreTo", "yesterday", "sekha:restoreTo", "yesterday", "write it like"),
+    ("restoreTo", "2026-11-23T14:05", "sekha:restoreTo", "2026-11-23T14:05", "for UTC write"),
+    ("restoreFrom", {"stack": "test"}, "sekha:restoreFrom.stack", "test", "is this stack"),
+    (
+        "restoreFrom",
+        {"stack": "prod"},
+        "sekha:restoreStackKey",
+        "missing",
+        "make secret STACK=test NAME=restoreStackKey",
+    ),
+    ("restoreFrom", {"bucket": "prod"}, "sekha:restoreFrom.bucket", "prod", "known: stack, endpoint"),
+    ("archiveTimeout", 0, "sekha:archiveTimeout", "0", "from 1 to 3600 seconds"),
     ("apiKey", "sk-sekha-short", "sekha:apiKey", "(secret of 14 characters)", "at least 32"),
     ("apiKey", "x" * 60, "sekha:apiKey", "(secret of 60 characters)", "sk-sekha-"),
     ("apiKey", None, "sekha:apiKey", "missing", "run: make init STACK=test"),
@@ -144,9 +158,9 @@ def test_the_schema_in_pulumi_yaml_is_what_settings_knows() -> None:
     schema = yaml.safe_load((REPO / "Pulumi.yaml").read_text())["config"]
     assert set(schema) == set(module.KEYS)
     assert all({"type", "default", "description"} <= set(row) for row in schema.values())
-    assert {name for name, row in schema.items() if row["description"].startswith("(secret)")} == set(
-        module.SECRET_KEYS
-    )
+    assert {name for name, row in schema.items() if row["description"].startswith("(secret)")} == {
+        *module.SECRET_KEYS, *restore_settings.SECRET_KEYS,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("stack", ["local", "prod"])

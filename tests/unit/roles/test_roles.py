@@ -63,7 +63,7 @@ def test_render(tmp_path: Path) -> None:
         ({}, {}, "variables missing: size"),
         ({"role": "#cloud-config\nruncmd: [['{{ other }}']]\n"}, {"size": 1, "other": 2}, "'other' is undefined"),
         ({"meta": "stage: service\nvariables: {size: x}\nunit: []\n"}, {"size": 1}, "unknown keys unit"),
-        ({"meta": "stage: dance\nvariables: {}\n"}, {}, "stage 'dance' is not one of packages, database"),
+        ({"meta": "stage: dance\nvariables: {}\n"}, {}, "stage 'dance' is not one of packages, restore"),
         ({"role": "#cloud-config\npackages: [p]\n"}, {"size": 1}, "packages belong into meta.yaml"),
         ({"files": "/etc/none: {}\n", "etc__a": ""}, {"size": 1}, "no such file under files/: /etc/none"),
         ({"files": "/etc/a: {mode: '1'}\n", "etc__a": ""}, {"size": 1}, "/etc/a: unknown keys mode"),
@@ -78,7 +78,7 @@ def test_refused(tmp_path: Path, files: dict[str, str], variables: dict[str, obj
 def test_first_step_gets_packages_accounts_and_early_files() -> None:
     steps = render_machine(VARIABLES)
     assert [step.role for step in steps] == list(ORDER)
-    assert [step.stage for step in steps] == ["packages", "database", "vectors", "service", "tls"]
+    assert [step.stage for step in steps] == ["packages", "restore", "database", "vectors", "service", "tls"]
     first = yaml.safe_load(steps[0].config)
     assert {"postgresql-17", "caddy", "unattended-upgrades"} <= set(first["packages"])
     assert first["package_update"] is True

@@ -1,0 +1,96 @@
+"""`sekha-backup COMMAND`: what units, the release and the operator call on a machine."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+from sekha_backup import files, lease, machine, recovery, repository, restore
+from sekha_backup.machine import MAIN, RefusedError
+
+
+def stanza() -> None:
+    """Before PostgreSQL starts: the repository knows this cluster. Asks the store once per cluster."""
+    done = machine.ROOT / "var/lib/sekha-deploy/stanza"
+    identity = f"{MAIN.stat().st_ino} {recovery.control(MAIN)[1]}"
+    if not done.exists() or done.read_text() != identity:
+        repository.ensure_stanza(MAIN)
+        machine.write(done, identity)
+
+
+def now(kind: str) -> None:
+    """Make a backup (`first`: a full one, unless there is any), and note in the lease that this stack has one."""
+    holder = lease.of_this_machine()
+    state, _ = holder.look()
+    if state and state.get("holder") != holder.holder:
+        raise RefusedError(f"the lease is that of {state.get('node')} ({state.get('holder')}): not writing its backups")
+    if kind == "first":
+        if repository.backups():
+            return
+        kind = "full"
+    repository.pgbackrest(f"--type={kind}", "--log-level-console=info", "backup", capture=False)
+    files.save(machine.own_place())
+    if not state.get("data"):
+        holder.renew(data=True)
+
+
+def show(as_json: bool) -> None:
+    """All backups, oldest first."""
+    rows = [dataclasses.asdict(backup) for backup in repository.backups()]
+    if as_json:
+        print(json.dumps(rows, default=str))
+        return
+    print(f"{'backup':34} {'type':5} {'complete (UTC)':20} {'database MB':>12} {'stored MB':>10}")
+    for row in rows:
+        figures = f"{row['size'] / 1e6:12.1f} {row['stored'] / 1e6:10.1f}"
+        print(f"{row['label']:34} {row['kind']:5} {row['stop']:%Y-%m-%d %H:%M:%S}  {figures}")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="sekha-backup", description=__doc__)
+    commands = made.add_subparsers(dest="command", required=True)
+    for name in ("bring-up", "stanza", "hold", "release", "files"):
+        commands.add_parser(name)
+    commands.add_parser("now").add_argument("kind", choices=("first", "full", "diff", "incr"))
+    commands.add_parser("list").add_argument("--json", action="store_true")
+    back = commands.add_parser("restore")
+    back.add_argument("--to", default="", help="a time, e.g. 2026-11-23T14:05:00+00:00; without it the newest state")
+    back.add_argument("--confirm", default="", help="the stack's name, because the present data is replaced")
+    return made
+
+
+def main() -> int:
+    """Run one command; 1 with one line saying what to do when it is refused."""
+    options = parser().parse_args()
+    os.umask(0o022)
+    try:
+        match options.command:
+            case "bring-up":
+                restore.bring_up()
+            case "stanza":
+                stanza()
+            case "hold":
+                lease.hold()
+            case "release":
+                lease.release()
+            case "files":
+                if files.save(machine.own_place()):
+                    lease.say("Caddy's files are in the bucket")
+            case "now":
+                now(options.kind)
+            case "list":
+                show(options.json)
+            case "restore":
+                restore.in_place(options.to, options.confirm)
+    except (RefusedError, OSError, lease.LostError, subprocess.SubprocessError) as error:
+        print(f"sekha-backup {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""What to do about the database at bring-up. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from sekha_backup.machine import RefusedError
+
+
+class Action(Enum):
+    """ADOPT the data that is there, RESTORE from backups, or START an empty database."""
+
+    ADOPT = "adopt"
+    RESTORE = "restore"
+    START = "start"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`mode`: auto or never; `has_data`: a whole cluster is on the volume; `backups`: the repository to restore from
+    holds some; `had_data`: this stack once made a backup; `asked`: restoreFrom or restoreTo is set; `fenced`: who took
+    the lease away from the data that is here, "" = nobody did."""
+
+    mode: str
+    has_data: bool
+    backups: bool
+    had_data: bool
+    asked: bool = False
+    fenced: str = ""
+
+
+def decide(facts: Facts) -> Action:
+    """The one place that knows when backups are restored. Raises RefusedError."""
+    if facts.fenced:
+        raise RefusedError(
+            f"the data on this volume lost its lease to {facts.fenced}: it may lack what was written since. Attach a "
+            "blank volume to restore the backups; or, to serve this data all the same, stop the other machine, remove "
+            "/srv/sekha/fenced.json and roll out again"
+        )
+    if facts.has_data:
+        return Action.ADOPT
+    if facts.mode == "never":
+        return Action.START
+    if facts.backups:
+        return Action.RESTORE
+    if facts.asked:
+        raise RefusedError("sekha:restoreFrom or sekha:restoreTo is set and there is no backup to restore from")
+    if facts.had_data:
+        raise RefusedError(
+            "this stack has had backups and its repository in the bucket is empty now: not starting with an empty "
+            "database. Bring the object versions back (docs/backup.md); or set sekha:restore to never to begin anew"
+        )
+    return Action.START

@@ -1,0 +1,165 @@
+"""The lease in the bucket: one machine at a time may be the stack's primary.
+
+The holder writes the lease every RENEW seconds, over the entity tag that it wrote last. Another machine may take it
+when it was not written for TTL seconds (by the store's clock) or was released. A holder that finds the lease to be
+another's stops its database and remembers that (`fenced.json`): what it would write from then on would be lost. While
+the bucket can't be reached a holder goes on serving: an object store's bad hour must not be everybody's.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sekha_backup import machine
+from sekha_backup.bucket import Answer, Bucket
+from sekha_backup.machine import RefusedError
+
+RENEW, TTL = 20.0, 60.0  # seconds
+CLOCK = 2.0  # seconds that the store's Last-Modified may be rounded
+
+
+class LostError(Exception):
+    """The lease is another machine's; the message says whose."""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Lease:
+    """The lease of one stack as one machine sees it. `holder` is its instance id."""
+
+    def __init__(self, bucket: Bucket, holder: str, node: str, sleep: Callable[[float], object] = time.sleep) -> None:
+        self.bucket, self.holder, self.node, self.sleep = bucket, holder, node, sleep
+        self.key = bucket.place.prefix + "lease.json"
+        self.etag = ""
+        self.state: dict[str, Any] = {}
+
+    def look(self) -> tuple[dict[str, Any], Answer]:
+        """What is in the bucket: ({} where nothing is, the answer). Raises OSError."""
+        answer = self.bucket.get(self.key)
+        return (json.loads(answer.body) if answer.status == 200 else {}), answer
+
+    def free(self, state: dict[str, Any], answer: Answer) -> bool:
+        """Whether this machine may take the lease as it is."""
+        mine, stale = state.get("holder") == self.holder, answer.age > TTL + CLOCK
+        return mine or stale or bool(state.get("released"))
+
+    def take(self) -> dict[str, Any]:
+        """Become the holder; returns what the lease said before ({}: there was none).
+
+        A lease of a machine that died is waited for, TTL seconds at most. Raises RefusedError when its holder lives.
+        """
+        first, told = "", False
+        end = time.monotonic() + 2 * TTL
+        while True:
+            state, answer = self.look()
+            if not state or self.free(state, answer):
+                if self._write(state, if_match=answer.etag if state else ""):
+                    return state
+                continue
+            first = first or answer.etag
+            if answer.etag != first or time.monotonic() > end:
+                raise RefusedError(
+                    f"another machine is this stack's primary: {state.get('node')} (instance {state.get('holder')}) "
+                    f"renewed its lease {answer.age:.0f} s ago. Stop that machine, or wait until its restore is done; "
+                    "this one changes nothing."
+                )
+            if not told:
+                say(f"the lease is that of instance {state.get('holder')}, {answer.age:.0f} s old: waiting for its end")
+            told = True
+            self.sleep(min(1.0, max(0.2, TTL + CLOCK - answer.age)))
+
+    def _write(self, before: dict[str, Any], if_match: str, **changes: Any) -> bool:
+        """Write the lease over what was read; False when somebody was faster. Keeps `data` and, of its own, `since`."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        mine = before.get("holder") == self.holder
+        state = {
+            "holder": self.holder,
+            "node": self.node,
+            "since": before.get("since", now) if mine else now,
+            "at": now,
+            "data": bool(before.get("data")),  # this stack has had a backup: an empty repository is a loss
+            **changes,
+        }
+        answer = self.bucket.put(self.key, json.dumps(state).encode(), if_match, if_none=not if_match)
+        if answer.status not in (200, 204):
+            return False
+        self.etag, self.state = answer.etag, state
+        return True
+
+    def renew(self, **changes: Any) -> None:
+        """Write the lease once more. Raises LostError when it is another's, OSError when the bucket is away."""
+        for _ in range(5):
+            if self.etag and self._write(self.state, self.etag, **changes):
+                return
+            state, answer = self.look()
+            if state and state.get("holder") != self.holder:
+                raise LostError(f"{state.get('node')} (instance {state.get('holder')}) since {state.get('since')}")
+            if self._write(state, answer.etag if state else "", **changes):
+                return
+        raise OSError("the lease could not be written: somebody else keeps writing it")
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew in the background while something long runs."""
+        done = threading.Event()
+
+        def work() -> None:
+            while not done.wait(RENEW):
+                try:
+                    self.renew()
+                except (OSError, LostError) as error:
+                    say(f"lease: {error}")
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def of_this_machine() -> Lease:
+    return Lease(Bucket(machine.own_place()), machine.instance(), machine.node())
+
+
+def fence(reason: str) -> None:
+    """Stop what would write, for good: only an operator may decide that this machine's data shall serve again."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    machine.write(machine.FENCED, json.dumps({"at": now, "holder": reason}), 0o644)
+    say(f"the lease is another machine's: {reason}; stopping service and database here")
+    units = ("sekha.service", "postgresql@17-main.service")
+    subprocess.run(["systemctl", "stop", *units], check=False, timeout=120)
+
+
+def hold() -> None:
+    """The daemon sekha-lease: renew until told to stop, fence when the lease is lost."""
+    lease, complaint = of_this_machine(), ""
+    while not machine.FENCED.exists():
+        try:
+            lease.renew()
+            complaint = ""
+        except LostError as lost:
+            fence(str(lost))
+            return
+        except OSError as error:
+            if str(error) != complaint:  # once, not at every try
+                complaint = str(error)
+                say(f"the lease can't be renewed, serving on: {complaint}")
+        time.sleep(RENEW)
+
+
+def release() -> None:
+    """Give the lease back when the machine is shut down in order, so that its successor need not wait."""
+    state = subprocess.run(["systemctl", "is-system-running"], capture_output=True, text=True, check=False).stdout
+    if state.strip() == "stopping":
+        of_this_machine().renew(released=True)

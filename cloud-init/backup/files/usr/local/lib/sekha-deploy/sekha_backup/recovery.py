@@ -1,0 +1,117 @@
+"""Replaying the archive: a PostgreSQL that nobody can reach, from the restored files to a promoted, stopped cluster."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from sekha_backup import machine
+from sekha_backup.machine import BINARIES, STANZA, RefusedError
+from sekha_backup.repository import as_postgres
+
+FOLDER = machine.RUN / "recovery"
+CONTROL = re.compile(r"^(Database cluster state|Latest checkpoint's TimeLineID): +(.*)$", re.MULTILINE)
+LAST = re.compile(r"last completed transaction was at log time ([^\n]+)")
+SAY_EVERY = 10.0  # seconds between two lines of progress
+
+
+def settings(data: Path, shared_buffers_mb: int) -> str:
+    """postgresql.conf for the replay.
+
+    No fsync: whatever interrupts it, the restore starts over with pgBackRest's --delta, which mends by checksum; the
+    end is one `sync`. No hot standby: nobody may read what is not whole yet. The archive gets the new timeline.
+    """
+    options = {
+        "data_directory": f"'{data}'",
+        "hba_file": f"'{FOLDER}/pg_hba.conf'",
+        "ident_file": f"'{FOLDER}/pg_ident.conf'",
+        "listen_addresses": "''",
+        "unix_socket_directories": f"'{FOLDER}'",
+        "shared_buffers": f"{shared_buffers_mb}MB",
+        "hot_standby": "off",
+        "fsync": "off",
+        "max_wal_size": "16GB",
+        "checkpoint_timeout": "1h",
+        "maintenance_io_concurrency": 64,
+        "autovacuum": "off",
+        "archive_mode": "on",
+        "archive_command": f"'pgbackrest --stanza={STANZA} --pg1-path={data} archive-push \"%p\"'",
+        "log_timezone": "'UTC'",
+        "timezone": "'UTC'",
+    }
+    return "".join(f"{name} = {value}\n" for name, value in options.items())
+
+
+def control(data: Path) -> tuple[str, int]:
+    """(state, timeline) of a cluster, from its control file."""
+    text = subprocess.run(
+        [str(BINARIES / "pg_controldata"), "-D", str(data)],
+        capture_output=True, text=True, check=True, env={"LC_ALL": "C"},
+    ).stdout  # fmt: skip
+    found = dict(CONTROL.findall(text))
+    return found["Database cluster state"], int(found["Latest checkpoint's TimeLineID"])
+
+
+def replay(data: Path, shared_buffers_mb: int) -> str:
+    """Recover, promote and stop the cluster in `data`; returns the log time of its last transaction, "" = none.
+
+    Raises RefusedError when the target is not reached or the archive has a hole, in words for the operator.
+    """
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True, mode=0o700)
+    for name, text in (
+        ("postgresql.conf", settings(data, shared_buffers_mb)),
+        ("pg_hba.conf", "local all postgres peer\n"),
+        ("pg_ident.conf", ""),
+    ):
+        (FOLDER / name).write_text(text)
+    subprocess.run(["chown", "-R", "postgres:postgres", str(FOLDER)], check=True)
+    log = FOLDER / "log"
+    config = f"-c config_file={FOLDER}/postgresql.conf"
+    pg_ctl = ("pg_ctl", "-D", str(data), "-l", str(log), "-o", config)
+    # An earlier try that was killed may still run.
+    as_postgres("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop", capture_output=True)
+    done = as_postgres(*pg_ctl, "-W", "start", capture_output=True)
+    if done.returncode != 0:
+        raise RefusedError(f"PostgreSQL does not start for the recovery: {done.stderr[-300:]}")
+    try:
+        promoted = _wait(data, log)
+    finally:
+        as_postgres("pg_ctl", "-D", str(data), "-m", "fast", "-w", "-t", "3600", "stop", capture_output=True)
+    text = log.read_text(errors="replace")
+    if not promoted or control(data)[0] != "shut down":
+        raise RefusedError(_reason(text))
+    last: list[str] = LAST.findall(text)
+    return last[-1] if last else ""
+
+
+def _wait(data: Path, log: Path) -> bool:
+    """Whether the cluster opened; False when PostgreSQL gave up."""
+    told = time.monotonic()
+    while True:
+        ready = as_postgres("psql", "-X", "-q", "-t", "-A", "-h", str(FOLDER), "-c", "select pg_is_in_recovery()",
+                            "postgres", capture_output=True)  # fmt: skip
+        if ready.returncode == 0 and ready.stdout.strip() == "f":
+            return True
+        if as_postgres("pg_ctl", "-D", str(data), "status", capture_output=True).returncode != 0:
+            return False
+        if time.monotonic() - told > SAY_EVERY:
+            told = time.monotonic()
+            restored = re.findall(r"restored log file \"(\w+)\"", log.read_text(errors="replace"))
+            print(f"replaying: {len(restored)} WAL files so far", flush=True)
+        time.sleep(0.2)
+
+
+def _reason(log: str) -> str:
+    """PostgreSQL's refusal in words for the operator."""
+    last = (LAST.findall(log) or [""])[-1]
+    if "recovery ended before configured recovery target was reached" in log:
+        told = f"the last transaction in the archive is of {last}" if last else "no transaction was archived after it"
+        return f"sekha:restoreTo is after the end of the archive: {told}. Choose an earlier time, or leave it out"
+    if "requested recovery stop point is before consistent recovery point" in log:
+        return "sekha:restoreTo is before the backup was complete; choose a later time"
+    fatal = [line for line in log.splitlines() if "FATAL" in line or "PANIC" in line or "ERROR" in line]
+    return f"the archive could not be replayed: {' '.join(fatal)[-400:] or log[-400:]}"

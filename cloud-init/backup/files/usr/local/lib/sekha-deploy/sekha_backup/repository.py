@@ -1,0 +1,120 @@
+"""pgBackRest as this machine uses it: configuration, calls as `postgres`, and what the repository holds."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sekha_backup import machine
+from sekha_backup.machine import CIPHER, STANZA, Place, RefusedError
+
+OWN = machine.ROOT / "etc/pgbackrest/conf.d/repository.conf"
+SOURCE = machine.RUN / "restore/pgbackrest.conf"  # of another stack's repository; gone after a reboot
+STATIC = machine.ROOT / "etc/pgbackrest/pgbackrest.conf"
+MISSING, EMPTY, PARTIAL = 1, 2, 3  # codes of a stanza's status in `pgbackrest info --output=json`
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup: pgBackRest's label and type, start and stop in UTC, the database's bytes and those in the bucket."""
+
+    label: str
+    kind: str
+    start: datetime.datetime
+    stop: datetime.datetime
+    size: int
+    stored: int
+
+
+def settings(place: Place) -> str:
+    """pgBackRest's options for a place (pgbackrest.org/configuration.html). Holds the bucket key and the passphrase."""
+    url = urlsplit(place.endpoint)
+    access, secret, _ = place.keys()
+    options = {
+        "repo1-type": "s3",
+        "repo1-path": f"/{place.prefix}postgres",
+        "repo1-s3-bucket": place.name,
+        "repo1-s3-endpoint": url.hostname,
+        "repo1-storage-port": url.port or 443,
+        "repo1-s3-region": place.region,
+        "repo1-s3-uri-style": "path" if place.addressing == "path" else "host",
+        "repo1-storage-ca-file": place.ca_file,
+        **(
+            {"repo1-s3-key-type": "auto"}
+            if place.temporary
+            else {"repo1-s3-key": access, "repo1-s3-key-secret": secret}
+        ),
+        "repo1-cipher-type": "aes-256-cbc",
+        "repo1-cipher-pass": place.derived(CIPHER),
+    }
+    return "[global]\n" + "".join(f"{name}={value}\n" for name, value in options.items() if value)
+
+
+def configure(place: Place) -> None:
+    """Write the own repository's options, for root and postgres alone."""
+    machine.write(OWN, settings(place), 0o640)
+    shutil.chown(OWN, "root", "postgres")
+
+
+def configure_source(place: Place) -> list[str]:
+    """Write options for reading another stack's repository; returns the arguments that make pgBackRest use them."""
+    SOURCE.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    machine.write(SOURCE, settings(place) + STATIC.read_text(), 0o640)
+    shutil.chown(SOURCE, "root", "postgres")
+    return [f"--config={SOURCE}"]
+
+
+def as_postgres(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command as postgres, text in and out."""
+    account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "env", "-i", "LC_ALL=C.UTF-8"]
+    path = f"PATH={machine.BINARIES}:/usr/bin:/bin"
+    return subprocess.run([*account, path, *argv], text=True, check=False, cwd="/", **options)
+
+
+def pgbackrest(*arguments: str, capture: bool = True) -> str:
+    """Standard output of a pgBackRest command. Raises RefusedError with its own words."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if capture else {}
+    done = as_postgres("pgbackrest", f"--stanza={STANZA}", *arguments, **pipes)
+    if done.returncode != 0:
+        words = [line for line in (done.stdout or "").splitlines() if "ERROR" in line] or (
+            done.stdout or ""
+        ).splitlines()
+        command = next(argument for argument in arguments if not argument.startswith("-"))
+        raise RefusedError(f"pgbackrest {command}: exit code {done.returncode}: {' '.join(words)[-500:]}")
+    return done.stdout or ""
+
+
+def backups(source: Sequence[str] = ()) -> list[Backup]:
+    """What the repository holds, oldest first; [] where there is none. Raises RefusedError when it can't be read, as
+    with a wrong passphrase: never mistake that for emptiness."""
+    text = pgbackrest(*source, "--output=json", "--log-level-console=off", "--log-level-stderr=error", "info")
+    stanza: dict[str, Any] = next(iter(json.loads(text[text.index("[") :])), {})
+    code, message = (stanza.get("status") or {}).get("code", MISSING), (stanza.get("status") or {}).get("message")
+    if code not in (0, MISSING, EMPTY):
+        raise RefusedError(f"the repository can't be read: {message} (status {code}): wrong key, or damaged?")
+    return [_backup(row) for row in stanza.get("backup") or [] if not row.get("error")]
+
+
+def _backup(row: dict[str, Any]) -> Backup:
+    when = [datetime.datetime.fromtimestamp(row["timestamp"][name], datetime.UTC) for name in ("start", "stop")]
+    stored = row["info"]["repository"].get("delta", row["info"]["repository"].get("size", 0))
+    return Backup(row["label"], row["type"], when[0], when[1], row["info"]["size"], stored)
+
+
+def ensure_stanza(data: Path) -> None:
+    """Make the repository ready for the cluster in `data` (stopped or running). Raises RefusedError."""
+    options = ("--no-online", f"--pg1-path={data}")
+    try:
+        pgbackrest(*options, "stanza-create")
+    except RefusedError as error:
+        # Another cluster's backups are there, and the operator said to begin anew: they stay until they expire.
+        if machine.orders().get("restore") != "never" or "[028]" not in str(error):
+            raise
+        pgbackrest(*options, "stanza-upgrade")
