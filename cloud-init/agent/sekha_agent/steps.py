@@ -15,6 +15,7 @@ from sekha_agent.commands import Commands
 INSTALL = "package_update_upgrade_install"
 MODULES = {"users": "users_groups", "write_files": "write_files", "packages": INSTALL, "runcmd": "runcmd"}
 ATTEMPTS = 3  # at the packages: mirrors fail at times, and a killed agent leaves dpkg half way
+LONGEST = 12 * 3600.0  # seconds for a role: a restore downloads and replays all there is
 
 
 class Applied:
@@ -63,7 +64,7 @@ class Steps:
         for attempt in range(attempts := ATTEMPTS if install else 1):
             forget_errors()
             try:
-                return self.commands.run("cloud-init", "modules", "--mode", "final", *files, timeout=600, env=env)
+                return self.commands.run("cloud-init", "modules", "--mode", "final", *files, timeout=600 if install else LONGEST, env=env)
             except StepError:
                 if attempt == attempts - 1:
                     raise
