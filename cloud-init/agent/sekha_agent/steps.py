@@ -64,7 +64,9 @@ class Steps:
         for attempt in range(attempts := ATTEMPTS if install else 1):
             forget_errors()
             try:
-                return self.commands.run("cloud-init", "modules", "--mode", "final", *files, timeout=600 if install else LONGEST, env=env)
+                return self.commands.run(
+                    "cloud-init", "modules", "--mode", "final", *files, timeout=600 if install else LONGEST, env=env
+                )
             except StepError:
                 if attempt == attempts - 1:
                     raise
