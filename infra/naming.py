@@ -22,6 +22,16 @@ def parameters(stack: str, name: str) -> str:
     return f"/{PREFIX}/{stack}/{name}/"
 
 
+def record(domain: str, zone: str) -> str:
+    """The name of `domain`'s record in `zone`: "@" for the zone itself."""
+    return domain.removesuffix(zone).rstrip(".") or "@"
+
+
+def tag(stack: str) -> str:
+    """The tag on everything of `stack` at a cloud that has tags without values (DigitalOcean)."""
+    return f"{STACK_LABEL}:{stack}"
+
+
 def labels(stack: str, kind: str, name: str) -> dict[str, str]:
     """Labels of an object: its stack, and its URN as far as a label holds one (kind and logical name)."""
     return {STACK_LABEL: stack, URN_LABEL: f"{kind}.{name}"[:63].rstrip("-._")}

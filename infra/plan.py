@@ -13,7 +13,10 @@ from infra.settings import Settings
 ROLES = ("base", "backup", "postgres", "chroma", "sekha", "caddy")
 ANYWHERE = ("0.0.0.0/0", "::/0")
 NETWORK, SUBNET, NODE_ADDRESS = "10.0.0.0/16", "10.0.1.0/24", "10.0.1.10"
+PRIVATE_SUBNET = "10.0.129.0/24"  # where a cloud tells subnets with a way in from those without
 SSH_PORT = "22"
+KEEP_VERSIONS_DAYS = 90  # what was overwritten or deleted in the bucket can be had back for so long
+DNS_TTL = 300  # seconds: an address that moves is known everywhere soon
 ARCHITECTURE = "x86"  # what the release's wheels are built for
 
 Variables = dict[str, str | int | bool | list[str]]
@@ -50,6 +53,17 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Alarm:
+    """A machine's figure that the cloud itself watches, and from how many percent over ten minutes it tells."""
+
+    metric: str
+    percent: int
+
+
+ALARMS = (Alarm("cpu", 90),)  # what a cloud sees from outside; the rest the machine watches itself
+
+
+@dataclass(frozen=True)
 class BucketPlace:
     """The stack's bucket, for the clouds that make it themselves."""
 
@@ -80,6 +94,7 @@ class Plan:
     alert_email: str = ""
     bucket: BucketPlace = BucketPlace("", "")
     root_gb: int = 0
+    alarms: tuple[Alarm, ...] = ALARMS
 
 
 def plan(settings: Settings, catalog: Catalog) -> Plan:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -24,13 +25,18 @@ class CloudError(Exception):
 class Placement:
     """Where the machine goes and why. `known_ssh_keys`: key blob -> id of SSH keys the project has from elsewhere.
 
-    `notes` is what a preview should say besides, e.g. that a price differs from the catalog's.
+    `notes` is what a preview should say besides, e.g. that a price differs from the catalog's. Where a cloud has them:
+    `zone` in the location, `image` as it is named there, `dns_zone_id`, and whether to `adopt_bucket`, which is there.
     """
 
     choice: Choice
     why: str
     known_ssh_keys: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    zone: str = ""
+    image: str = ""
+    dns_zone_id: str = ""
+    adopt_bucket: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,13 @@ class Cloud(Protocol):
 
     def build(self, plan: Plan, placement: Placement, catalog: Catalog, stage0: Stage0) -> Machine:
         """Register the plan's resources; what `stage0` renders becomes a secret property."""
+
+
+def ssh_key_parts(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """The administrators' SSH keys, each once: a name for it, its blob (type and key without comment), its line."""
+    for line in sorted(set(plan.ssh_public_keys)):
+        blob = " ".join(line.split()[:2])
+        yield f"admin-{hashlib.sha256(blob.encode()).hexdigest()[:8]}", blob, line
 
 
 def load(name: str) -> Cloud:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pulumi
 import pulumi_hcloud as hcloud
 
 from infra import naming
 from infra.bootstrap import Stage0
 from infra.catalog import Catalog
-from infra.clouds import Machine, Placement
+from infra.clouds import Machine, Placement, ssh_key_parts
 from infra.clouds.hetzner_api import place
-from infra.plan import NETWORK, NODE_ADDRESS, SUBNET, Plan
+from infra.plan import DNS_TTL, NETWORK, NODE_ADDRESS, SUBNET, Plan
 
 __all__ = ["HetznerStack", "build", "place"]
 
@@ -61,6 +59,7 @@ class HetznerStack(pulumi.ComponentResource):
             opts=self._options(delete_before_replace=True),
         )  # fmt: skip
         volume = self._volume(server)
+        self._names(address)
         self.machine = Machine(
             node=plan.node.name,
             address=address.ip_address,
@@ -82,12 +81,10 @@ class HetznerStack(pulumi.ComponentResource):
     def _ssh_keys(self, placement: Placement) -> list[pulumi.Input[str]]:
         """Ids of the administrators' keys: made here, or found where the project has them already."""
         ids: list[pulumi.Input[str]] = []
-        for line in sorted(set(self.plan.ssh_public_keys)):
-            blob = " ".join(line.split()[:2])
+        for part, blob, line in ssh_key_parts(self.plan):
             if blob in placement.known_ssh_keys:
                 ids.append(str(placement.known_ssh_keys[blob]))
                 continue
-            part = f"admin-{hashlib.sha256(blob.encode()).hexdigest()[:8]}"
             key = hcloud.SshKey(
                 part, name=self._title(part), public_key=line, labels=self._tags("ssh-key", part),
                 opts=self._options(delete_before_replace=True),
@@ -125,6 +122,21 @@ class HetznerStack(pulumi.ComponentResource):
             location=self.location, delete_protection=protect, labels=self._tags("primary-ip", "address"),
             opts=self._options(protect=protect),
         )  # fmt: skip
+
+    def _names(self, address: hcloud.PrimaryIp) -> None:
+        """The address's reverse name, and the domain's record in a zone that is at Hetzner."""
+        if not self.plan.domain:
+            return
+        hcloud.Rdns(
+            "reverse-name", primary_ip_id=_number(address), ip_address=address.ip_address, dns_ptr=self.plan.domain,
+            opts=self._options(),
+        )  # fmt: skip
+        if self.plan.dns_zone:
+            record = hcloud.ZoneRrsetRecordArgs(value=address.ip_address)
+            hcloud.ZoneRrset(
+                "record", zone=self.plan.dns_zone, name=naming.record(self.plan.domain, self.plan.dns_zone), type="A",
+                ttl=DNS_TTL, records=[record], labels=self._tags("record", "address"), opts=self._options(),
+            )  # fmt: skip
 
     def _volume(self, server: hcloud.Server) -> hcloud.Volume:
         """The data volume, attached by its own argument.

@@ -10,7 +10,7 @@ import httpx
 
 from infra import naming
 from infra.catalog import Catalog
-from infra.clouds import CloudError, Placement
+from infra.clouds import CloudError, Placement, placing
 from infra.plan import Choice, Plan
 from infra.settings import Settings
 
@@ -65,12 +65,18 @@ def place(plan: Plan, settings: Settings, catalog: Catalog, transport: httpx.Bas
     servers = reader.rows("servers", label_selector=selector)
     volumes = reader.rows("volumes", label_selector=selector)
     offered = _offer(reader.rows("server_types"))
-    choice, why = _choose(plan, servers, volumes, offered)
+    server = Choice(_location(servers[0]), servers[0]["server_type"]["name"]) if servers else None
+    choice, why = placing.choose(plan, server, _location(volumes[0]) if volumes else None, offered)
+    if plan.dns_zone and not reader.rows("zones", name=plan.dns_zone):
+        raise CloudError(
+            f"sekha:dnsZone = {plan.dns_zone}: the project has no such zone; make it in Hetzner's console (DNS), or "
+            "leave dnsZone empty and make the record where the domain's DNS is"
+        )
     return Placement(
         choice=choice,
         why=why,
         known_ssh_keys=_foreign_keys(reader.rows("ssh_keys"), plan.stack),
-        notes=_price_notes(choice, offered, catalog),
+        notes=placing.price_notes(choice, offered, catalog),
     )
 
 
@@ -85,35 +91,6 @@ def _offer(rows: list[dict[str, Any]]) -> dict[Choice, Decimal | None]:
     return offer
 
 
-def _choose(
-    plan: Plan, servers: list[dict[str, Any]], volumes: list[dict[str, Any]], offered: Mapping[Choice, Decimal | None]
-) -> tuple[Choice, str]:
-    choices = plan.choices
-    if servers:
-        location = _location(servers[0])
-        now = Choice(location, servers[0]["server_type"]["name"])
-        if now.server_type in {choice.server_type for choice in choices}:
-            return now, "where its server is"
-        types = dict.fromkeys(choice.server_type for choice in choices)
-        choices = tuple(Choice(location, name) for name in types)
-        why = f"in place of {now.server_type}, which does not fit the plan any more"
-    elif volumes:
-        location = _location(volumes[0])
-        choices = tuple(Choice(location, name) for name in dict.fromkeys(choice.server_type for choice in choices))
-        why = "where its volume is"
-    else:
-        why = "first orderable of the configured list"
-    skipped: list[str] = []
-    for choice in choices:
-        if choice in offered:
-            return choice, why + (f"; not orderable: {', '.join(skipped)}" if skipped else "")
-        skipped.append(str(choice))
-    raise CloudError(
-        f"none of these can be ordered now: {', '.join(skipped)}; "
-        "add to sekha:regions or sekha:serverTypes, or try later"
-    )
-
-
 def _location(row: Mapping[str, Any]) -> str:
     name: str = row["location"]["name"]
     return name
@@ -126,12 +103,3 @@ def _foreign_keys(rows: list[dict[str, Any]], stack: str) -> dict[str, int]:
         for row in rows
         if row.get("labels", {}).get(naming.STACK_LABEL) != stack
     }
-
-
-def _price_notes(choice: Choice, offered: Mapping[Choice, Decimal | None], catalog: Catalog) -> tuple[str, ...]:
-    price = offered.get(choice)
-    known = catalog.server_types[choice.server_type].monthly.get(choice.location)
-    if price is None or known is None or abs(price - known) < Decimal("0.01"):
-        return ()
-    note = f"{choice} costs {price:.2f} {catalog.currency} a month today, not {known} as on {catalog.as_of}"
-    return (f"{note}: infra/catalog.yaml is out of date",)
