@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: help secret up down destroy init preview preview-comment proof-preview outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals
+.PHONY: help secret up down destroy init preview preview-comment proof-preview drift release outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -18,6 +18,9 @@ secret: ## set the secret NAME of STACK from the terminal or a pipe, encrypted (
 
 preview: ## what `up` would change, against the real state of the cloud (EXPECT_NO_CHANGES=1: fail on any)
 	@$(RUN) --tools python -m ops preview --stack $(STACK)
+
+drift: ## fail when the cloud does not hold what the code says; reads only
+	@$(RUN) --tools python -m ops drift --stack $(STACK)
 
 preview-comment: ## the preview of STACK as a Markdown comment with costs and risks (OUT=file; fails on a blocked change)
 	@ci/preview --stack $(STACK) $(if $(OUT),--out $(OUT))
@@ -48,7 +51,10 @@ test-service: ## the app against a real PostgreSQL and Chroma
 test-cloud: ## the local cloud, the real engine, booted machines; needs root
 	@$(RUN) --dev --tools pytest -q tests/cloud
 
-lint: ## ruff, mypy, shellcheck
+release: ## the artefacts of TAG=vVERSION in dist/ (published where GH_TOKEN and gh are)
+	@tools/release
+
+lint: ## ruff, mypy, shellcheck, actionlint
 	@$(RUN) --dev tools/lint
 
 fmt: ## format, sort imports, mend simple things

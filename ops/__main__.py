@@ -25,6 +25,16 @@ def preview(stack: str) -> None:
     stack_engine.run("preview", "--refresh", "--diff", *POLICIES, *expect)
 
 
+def drift(stack: str) -> None:
+    """Fail when the cloud does not hold what the code says. Writes nothing: no stack is made, no lock is removed."""
+    stack_engine = engine_of(stack)
+    stack_engine.require_config()
+    up.carry_wheels(stack_engine)
+    for line in recover.differences(stack_engine):
+        say(line)
+    stack_engine.run("preview", "--refresh", "--diff", "--expect-no-changes")
+
+
 def destroy(stack: str) -> None:
     """Delete the stack's resources. Anything but `local` asks for the stack's name, typed (or CONFIRM=STACK)."""
     if stack != LOCAL:
@@ -52,6 +62,7 @@ COMMANDS = {
     "preview": preview,
     "outputs": outputs,
     "destroy": destroy,
+    "drift": drift,
     "status": status,
     "secret": secret,
 }
