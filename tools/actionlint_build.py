@@ -1,4 +1,4 @@
-"""`python -m tools.actionlint_build`: make sure that actionlint (a linter of workflows) is in the cache; print its path.
+"""`python -m tools.actionlint_build`: make sure that actionlint, a linter of workflows, is cached; print its path.
 
 Built from the pinned Go module in tools/go_lint like the toolchain's programs, but apart: only `make lint` needs it.
 """
