@@ -16,6 +16,9 @@ init: ## generate the secrets of STACK (API key, stack key, signing key) into Pu
 secret: ## set the secret NAME of STACK from the terminal or a pipe, encrypted (e.g. NAME=bucketAccessKey)
 	@$(RUN) --tools python -m ops secret --stack $(STACK)
 
+rotate: ## a new KEY=api|signing|stack|bucket for STACK, brought to its machine (docs/rotation.md says what it costs)
+	@$(RUN) --tools python -m ops rotate --stack $(STACK)
+
 preview: ## what `up` would change, against the real state of the cloud (EXPECT_NO_CHANGES=1: fail on any)
 	@$(RUN) --tools python -m ops preview --stack $(STACK)
 
@@ -99,3 +102,12 @@ proof-signatures: ## tampered, replayed, foreign and malformed releases: refused
 
 proof-bucket-key: ## what the machine's key can and can't do at the bucket, tried on the machine
 	@$(RUN) --tools python -m proof.bucket_key
+
+proof-bootstrap-failures: ## first boots that can't succeed: what `up` says, and how soon (15 minutes)
+	@$(RUN) --dev --tools python -m proof.bootstrap_failures
+
+proof-schema: ## a release that changes the schema: once, before the switch, locked; the previous release on it
+	@$(RUN) --dev --tools python -m proof.schema
+
+proof-rotation: ## each key of the local stack rotated, and what it costs (10 minutes; ONLY=api|signing|stack|bucket)
+	@$(RUN) --dev --tools python -m proof.rotation

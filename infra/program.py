@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra import bootstrap, catalog, clouds, cost, guards, keys, plan, release, release_bundle
+from infra import bootstrap, catalog, clouds, cost, guards, keys, plan, release, release_bundle, release_secrets
 from infra.bucket import Bucket
 from infra.catalog import Catalog
 from infra.clouds import CloudError, Machine, Placement
@@ -71,6 +71,7 @@ def roll_out(settings: Settings, offer: Catalog, made: Plan, placement: Placemen
                 "service_version": release_bundle.service_version(wheels),
             },
             wheels,
+            sealed=sealed(settings),
         )
         release.stage_blobs(result, release.blob_folder(settings.stack))
         return result
@@ -85,6 +86,12 @@ def roll_out(settings: Settings, offer: Catalog, made: Plan, placement: Placemen
         keys.public_key(secrets.signing_key),
         pulumi.ResourceOptions(depends_on=needed),
     )
+
+
+def sealed(settings: Settings) -> bytes:
+    """What is secret on the machine and not in user-data, encrypted with the stack key; b"" where there is nothing."""
+    carried = dict(settings.backups.source_secrets)
+    return release_secrets.encrypt(carried, settings.secrets.stack_key) if carried else b""
 
 
 def cache() -> Path:

@@ -280,6 +280,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="show what runs")
     for name, text in (("console", "a root shell in a server"), ("logs", "console output and journal of a server")):
         commands.add_parser(name, help=text).add_argument("server", help="name or id")
+    commands.add_parser("new-node-key", help="another object-store key for the machines; the old one is refused")
     sold = commands.add_parser("unavailable", help="server types that can't be ordered from now on (none: all can)")
     sold.add_argument("types", nargs="*", metavar="TYPE@LOCATION")
     variables = commands.add_parser("env", help="print HCLOUD_ENDPOINT, HCLOUD_TOKEN, S3_* for a shell")
@@ -299,6 +300,9 @@ def main(argv: list[str] | None = None) -> int:
             return (console if options.command == "console" else logs)(paths, options.server)
         if options.command == "status":
             return status(paths)
+        if options.command == "new-node-key":
+            objects.new_node_key(paths)
+            return 0
         if options.command == "unavailable":
             return sell_out(paths, options.types)
         with alone():

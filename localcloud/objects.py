@@ -38,6 +38,18 @@ def keys(paths: Paths) -> dict[str, str]:
     return made
 
 
+def new_node_key(paths: Paths) -> None:
+    """Give the node user another key; the store knows it at once, and the old one no more (its cache is off)."""
+    made = keys(paths) | {
+        "S3_NODE_ACCESS_KEY": "node" + secrets.token_hex(6),
+        "S3_NODE_SECRET_KEY": secrets.token_urlsafe(32),
+    }
+    write(paths.secrets, json.dumps(made), 0o600)
+    users = paths.cloud / "objects-iam" / "users.json"
+    if users.exists():
+        write(users, users_file(made["S3_NODE_ACCESS_KEY"], made["S3_NODE_SECRET_KEY"]), 0o600)
+
+
 def users_file(node_access: str, node_secret: str) -> str:
     """versitygw's file of users (its internal IAM) with the node user in it."""
     node = {"access": node_access, "secret": node_secret, "role": "user", "userID": 0, "groupID": 0, "projectID": 0}
@@ -70,7 +82,7 @@ def up(paths: Paths, program: str) -> None:
     command = [
         *netns.inside(a.ROUTER_NS), program, "--port", f"{a.OBJECTS_IP}:{a.OBJECTS_PORT}", "--region", REGION,
         "--cert", str(paths.ca / "objects.pem"), "--key", str(paths.ca / "objects.key"),
-        "--iam-dir", str(iam), "--quiet", "posix", "--versioning-dir", str(versions), str(data),
+        "--iam-dir", str(iam), "--iam-cache-disable", "--quiet", "posix", "--versioning-dir", str(versions), str(data),
     ]  # fmt: skip
     env = {"ROOT_ACCESS_KEY": made["S3_ACCESS_KEY"], "ROOT_SECRET_KEY": made["S3_SECRET_KEY"]}
     process.spawn(command, pid_file, paths.run / "objects.log", env)

@@ -11,6 +11,7 @@ from ops import recover, up
 from ops.engine import LOCAL, POLICIES, OperatorError
 from ops.init import init
 from ops.local import engine_of
+from ops.rotate import rotate
 from ops.secret import secret
 from ops.show import json_line, say
 from ops.status import status
@@ -65,6 +66,7 @@ COMMANDS = {
     "drift": drift,
     "status": status,
     "secret": secret,
+    "rotate": rotate,
 }
 
 

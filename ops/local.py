@@ -50,6 +50,13 @@ def cloud_env() -> dict[str, str]:
     return env
 
 
+def new_node_key() -> None:
+    """Make the local cloud give the machines another key to the object store; the old one is refused from then on."""
+    result = subprocess.run([sys.executable, "-m", "localcloud", "new-node-key"], cwd=REPO, check=False)
+    if result.returncode != 0:
+        raise OperatorError("the local cloud made no new key; the lines above say why.")
+
+
 def ssh_key(folder: Path) -> str:
     """The public half of the stack's own SSH key, made on first use in `folder`/ssh_key (0600)."""
     path = folder / "ssh_key"

@@ -29,10 +29,12 @@ def ask(outputs: Mapping[str, Any], path: str, *, body: Any = None, timeout: flo
 
 
 class Probe:
-    """Asks for one conversation and for /health in turn; a context manager."""
+    """Asks for /health and one conversation in turn, or for `paths`; a context manager."""
 
-    def __init__(self, outputs: Mapping[str, Any], conversation: str, pause: float = 0.05) -> None:
-        self.outputs, self.paths = outputs, ("/health", f"/api/v1/conversations/{conversation}")
+    def __init__(
+        self, outputs: Mapping[str, Any], conversation: str, pause: float = 0.05, paths: tuple[str, ...] = ()
+    ) -> None:
+        self.outputs, self.paths = outputs, paths or ("/health", f"/api/v1/conversations/{conversation}")
         self.pause, self.rows = pause, list[tuple[float, float, str]]()  # start, end, "" or what went wrong
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -51,7 +53,7 @@ class Probe:
                 return
             started, trouble = time.monotonic(), ""
             try:
-                status, _ = ask(self.outputs, self.paths[turn % 2])
+                status, _ = ask(self.outputs, self.paths[turn % len(self.paths)])
                 trouble = "" if status == 200 else f"HTTP {status}"
             except (OSError, http.client.HTTPException, ValueError) as error:
                 trouble = type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,27 @@ def test_equal_input_is_an_equal_release_and_any_change_another(wheelhouse: Path
     assert changed.release != first.release
     (wheelhouse / "wheels" / "sekha_service-1.2.3-py3-none-any.whl").write_bytes(b"other service")
     assert release_bundle.build(_variables(), wheelhouse).release != first.release
+
+
+def test_secrets_travel_sealed_and_change_the_release(wheelhouse: Path) -> None:
+    plain = release_bundle.build(_variables(), wheelhouse)
+    sealed = release_secrets.encrypt({"restoreSecretKey": "hush"}, keys.generate_stack_key())
+    made = release_bundle.build(_variables(), wheelhouse, sealed=sealed)
+    assert plain.manifest["secrets"] is None
+    assert made.blobs[made.manifest["secrets"]["sha256"]] == sealed
+    assert made.release != plain.release
+    assert "hush" not in made.contents
+
+
+def test_the_agent_is_part_of_the_release(wheelhouse: Path, tmp_path: Path) -> None:
+    made = release_bundle.build(_variables(), wheelhouse)
+    agent = made.blobs[made.manifest["agent"]["sha256"]]
+    assert isinstance(agent, bytes)
+    assert len(agent) == made.manifest["agent"]["size"]
+    other = tmp_path / "cloud-init"
+    shutil.copytree(release_bundle.ROLES, other)
+    (other / "agent" / "sekha_agent" / "release.py").write_text("# another agent\n")
+    assert release_bundle.build(_variables(), wheelhouse, root=other).release != made.release
 
 
 def test_the_services_version_is_the_wheels(wheelhouse: Path, tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""`make rotate`: which config value changes, and what is refused before anything does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra import checks
+from ops import rotate as command
+from ops.engine import OperatorError
+from ops.rotate import rotate
+
+
+class FakeEngine:
+    """An engine that notes what is set, and the stacks that are brought up."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.ups: list[str] = []
+
+    def set(self, name: str, value: str, *, secret: bool) -> None:
+        assert secret
+        self.values[name] = value
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine()
+    monkeypatch.setattr(command.local, "engine_of", lambda stack: fake)
+    monkeypatch.setattr(command.up, "prepared", lambda engine: engine)
+    monkeypatch.setattr(command.up, "up", fake.ups.append)
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "check"),
+    [
+        ("api", "sekha:apiKey", checks.api_key),
+        ("stack", "sekha:stackKey", checks.stack_key),
+        ("signing", "sekha:signingKey", checks.signing_key),
+    ],
+)
+def test_a_valid_new_key_is_stored_and_brought_up(
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    name: str,
+    check: Any,
+) -> None:
+    monkeypatch.setenv("KEY", kind)
+    rotate("prod")
+    first = engine.values[name]
+    check(first)
+    rotate("prod")
+    assert engine.values[name] != first
+    assert (list(engine.values), engine.ups) == ([name], ["prod", "prod"])
+    assert first not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(("kind", "message"), [("", "say which: api, signing"), ("bucket", "nothing was changed")])
+def test_refused_without_a_change(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, kind: str, message: str) -> None:
+    monkeypatch.setenv("KEY", kind)
+    monkeypatch.setattr(command, "ask", lambda names: {names[0]: "only half of it"})
+    with pytest.raises(OperatorError, match=message):
+        rotate("prod")
+    assert (engine.values, engine.ups) == ({}, [])
+
+
+def test_the_local_clouds_bucket_key_comes_from_it(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setenv("KEY", "bucket")
+    monkeypatch.setattr(command.local, "new_node_key", lambda: made.append("x"))
+    rotate("local")
+    assert (made, engine.values, engine.ups) == (["x"], {}, ["local"])
