@@ -104,13 +104,13 @@ def tampered_agent(thief: Thief) -> None:
 
 
 CASES: dict[str, tuple[Tamper, str]] = {
+    "the one before, replayed": (replayed, "somebody else changed or removed desired/"),
     "tampered manifest": (tampered_manifest, "bad signature"),
     "no signature": (no_signature, "bad signature"),
     "unknown signer": (stranger, "bad signature"),
     "another stack's": (other_stack, "manifest is for stack 'other'"),
     "another node's": (other_node, "manifest is for node 'sekha-local-2'"),
     "lower generation": (lower_generation, "is lower than"),
-    "the one before, replayed": (replayed, "somebody else changed or removed desired/"),
     "signed but malformed": (malformed, "malformed manifest: steps[0].units"),
     "tampered role file": (tampered_role, "other content"),
     "tampered agent": (tampered_agent, "other content"),

@@ -67,4 +67,5 @@ def _check_row(place: str, row: Any, form: dict[str, Test]) -> None:
     for name, test in form.items():
         if name not in row or not test(row[name]):
             value = str(row.get(name, "missing"))[:100]
-            raise RefusedError(f"malformed manifest: {place}.{name} is {value!r} (a path must not leave its folder)")
+            hint = " (a path must not leave its folder)" if name == "path" else ""
+            raise RefusedError(f"malformed manifest: {place}.{name} is {value!r}{hint}")

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from infra import checks
-from ops import rotate as command
 from ops.engine import OperatorError
 from ops.rotate import rotate
 
@@ -27,9 +26,9 @@ class FakeEngine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
-    monkeypatch.setattr(command.local, "engine_of", lambda stack: fake)
-    monkeypatch.setattr(command.up, "prepared", lambda engine: engine)
-    monkeypatch.setattr(command.up, "up", fake.ups.append)
+    monkeypatch.setattr("ops.local.engine_of", lambda stack: fake)
+    monkeypatch.setattr("ops.up.prepared", lambda engine: engine)
+    monkeypatch.setattr("ops.up.up", fake.ups.append)
     return fake
 
 
@@ -62,7 +61,7 @@ def test_a_valid_new_key_is_stored_and_brought_up(
 @pytest.mark.parametrize(("kind", "message"), [("", "say which: api, signing"), ("bucket", "nothing was changed")])
 def test_refused_without_a_change(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, kind: str, message: str) -> None:
     monkeypatch.setenv("KEY", kind)
-    monkeypatch.setattr(command, "ask", lambda names: {names[0]: "only half of it"})
+    monkeypatch.setattr("ops.rotate.ask", lambda names: {names[0]: "only half of it"})
     with pytest.raises(OperatorError, match=message):
         rotate("prod")
     assert (engine.values, engine.ups) == ({}, [])
@@ -71,6 +70,6 @@ def test_refused_without_a_change(engine: FakeEngine, monkeypatch: pytest.Monkey
 def test_the_local_clouds_bucket_key_comes_from_it(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     monkeypatch.setenv("KEY", "bucket")
-    monkeypatch.setattr(command.local, "new_node_key", lambda: made.append("x"))
+    monkeypatch.setattr("ops.local.new_node_key", lambda: made.append("x"))
     rotate("local")
     assert (made, engine.values, engine.ups) == (["x"], {}, ["local"])
