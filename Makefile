@@ -70,6 +70,16 @@ bench-service: ## the service next to its floors, at 1 and 32 clients, 2,000 and
 bench-faults: ## faults while clients write: acknowledged and present rows, errors, seconds until healthy (10 minutes)
 	@$(RUN) --dev bench/run faults
 
+.PHONY: bench-searchable bench-workers bench-memory
+bench-searchable: ## messages accepted and messages searchable a second, at 32 creating clients
+	@$(RUN) --dev bench/run service.searchable
+
+bench-workers: ## two workers on two cores next to one on one (5 minutes)
+	@$(RUN) --dev bench/run service.workers
+
+bench-memory: ## memory of each part, idle and under load, next to 8 GB
+	@$(RUN) --dev bench/run service.memory
+
 bench-rate: ## how exactly several workers keep the rate limit, over 30 s
 	@$(RUN) --dev bench/run service.rate
 

@@ -41,10 +41,13 @@ def on_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def pin(pid: int) -> None:
-    """Keep a process with its threads on the worker's core."""
-    for entry in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(entry.name), {WORKER_CORE})
+def pin(pid: int, *, everywhere: bool = False) -> None:
+    """Keep a process and all below it, with their threads, on the worker's core; or let them go everywhere again."""
+    cores = set(range(os.cpu_count() or 1)) if everywhere else {WORKER_CORE}
+    for each in family(pid):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            for entry in Path(f"/proc/{each}/task").iterdir():
+                os.sched_setaffinity(int(entry.name), cores)
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -136,6 +139,10 @@ class World:
         """The service's (first) process."""
         assert self.service.process
         return self.service.process._process.pid
+
+    def others(self) -> tuple[int, int]:
+        """The first processes of PostgreSQL and of Chroma."""
+        return self.postgres.pid, self.chroma.pid
 
     def drop_outbox(self) -> None:
         """Forget what is still to be embedded."""

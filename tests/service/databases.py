@@ -56,6 +56,11 @@ class Postgres:
         """Stop at once, breaking all connections; `fast` leaves nothing to recover."""
         self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "stop")
 
+    @property
+    def pid(self) -> int:
+        """Its first process, while it runs."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def accepts(self) -> bool:
         """Whether it takes connections."""
         command = [str(self._bin / "pg_isready"), "-q", "-h", str(self.folder)]

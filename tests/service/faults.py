@@ -81,7 +81,7 @@ def _start_service(rig: Rig) -> None:
 
 def _postmaster(rig: Rig) -> int:
     assert rig.postgres
-    return int((rig.postgres.folder / "data" / "postmaster.pid").read_text().split()[0])
+    return rig.postgres.pid
 
 
 def _kill_backend(rig: Rig) -> None:

@@ -124,6 +124,12 @@ class Chroma:
             self._process.kill()
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        """Its process, while it runs."""
+        assert self._process
+        return self._process.pid
+
     def count(self, collection: str) -> int:
         """How many vectors a collection of the service's holds."""
         base = f"http://127.0.0.1:{self.port}/api/v2/tenants/default_tenant/databases/default_database/collections"
