@@ -1,8 +1,8 @@
 """`make bench-searchable`: messages accepted a second at 32 creating clients, next to those that become searchable.
 
-A message is searchable by words with its create's answer, by meaning once Chroma has its vector. Shown: both rates while
-clients create, and the rate of becoming searchable once they stop, which is the rate up to which creates may go on for
-long (embedding has the machine to itself then).
+A message is searchable by words with its create's answer, by meaning once Chroma has its vector. Shown: both rates
+while clients create, and the rate of becoming searchable once they stop, which is the rate up to which creates may go
+on for long (embedding has the machine to itself then).
 """
 
 from __future__ import annotations

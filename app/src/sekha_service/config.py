@@ -121,6 +121,11 @@ class Config:
         return url.rstrip("/")
 
     @property
+    def chroma_replicas(self) -> tuple[str, ...]:
+        """Base URLs of Chroma's replicas, the preferred one first; empty when there is one Chroma."""
+        return tuple(url.rstrip("/") for url in self["chroma", "replicas"])
+
+    @property
     def log_file(self) -> Path | None:
         """The log file, if any besides stdout."""
         return Path(self["logging", "file"]) if self["logging", "file"] else None
@@ -140,6 +145,8 @@ def build(values: Mapping[tuple[str, str], Any]) -> Config:
         raise ConfigError(f"embedding.dimension is not set: write how many numbers a vector of {model} has")
     if not config["database", "url"] and not config["database", "path"].strip():
         raise ConfigError("database.path is empty: write the path of a file, or set database.url")
+    if config.chroma_replicas and config.database_url.startswith("sqlite://"):
+        raise ConfigError("chroma.replicas: works with PostgreSQL only; with SQLite set chroma.url")
     if config["chroma", "mode"] == "embedded" and not config.database_url.startswith("sqlite://"):
         raise ConfigError("chroma.mode = 'embedded': works with SQLite only; with PostgreSQL run Chroma and set 'http'")
     return config

@@ -68,6 +68,10 @@ def http_url(value: str) -> str | None:
     return None if not value or (parts.scheme in ("http", "https") and parts.netloc) else "must be an http(s):// URL"
 
 
+def http_urls(values: tuple[str, ...]) -> str | None:
+    return next((f"{value!r} {wrong}" for value in values if (wrong := http_url(value) if value else "is empty")), None)
+
+
 # What each provider embeds with unless told otherwise, and how long the vectors of common models are.
 EMBEDDING_MODELS = {
     "ollama": "nomic-embed-text:latest",
@@ -102,6 +106,7 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "host": Key(str, "localhost"),
         "port": Key(int, 8000, between(1, 65535)),
         "url": Key(str, "", http_url),
+        "replicas": Key(list, (), http_urls),
         "collection_name": Key(str, "sekha_embeddings"),
         "mode": Key(str, "http", one_of("http", "embedded")),
     },

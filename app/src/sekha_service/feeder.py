@@ -19,11 +19,11 @@ from .index import Index
 from .store import Outbox
 
 _EMBED_BATCH = 64
-_INDEX_BATCH = 500  # Chroma takes large batches ten times faster than single vectors
+INDEX_BATCH = 500  # Chroma takes large batches ten times faster than single vectors
 _POLL_SECONDS = 0.5
 _LOCK_RETRY_SECONDS = 2.0
 _LONGEST_PAUSE = 5.0
-_ADOPT_SECONDS = 5.0
+ADOPT_SECONDS = 5.0
 _log = logging.getLogger("sekha.feeder")
 
 
@@ -32,7 +32,7 @@ class Feeder:
 
     def __init__(self, outbox: Outbox, embedder: Embedder, index: Index, bell: Bell) -> None:
         self._outbox, self._embedder, self._index, self._bell = outbox, embedder, index, bell
-        self._adopted = -_ADOPT_SECONDS  # when the collection was last seen to be the one that is fed
+        self._adopted = -ADOPT_SECONDS  # when the collection was last seen to be the one that is fed
         self._index_away: str | None = None
         self._embedder_away = False
 
@@ -44,7 +44,7 @@ class Feeder:
                 if not await self._outbox.acquire():
                     await asyncio.sleep(_LOCK_RETRY_SECONDS)
                     continue
-                self._adopted = -_ADOPT_SECONDS
+                self._adopted = -ADOPT_SECONDS
                 while True:
                     busy = await self._step()
                     pause = 0.5
@@ -88,19 +88,19 @@ class Feeder:
 
     async def _feed(self, model: str) -> bool:
         try:
-            if time.monotonic() - self._adopted >= _ADOPT_SECONDS:
+            if time.monotonic() - self._adopted >= ADOPT_SECONDS:
                 queued = await self._outbox.adopt_collection(*await self._index.collection(), model)
                 self._adopted = time.monotonic()
                 if queued:
                     _log.info("the vector index is new: %d messages queued for it", queued)
-            items = await self._outbox.ready(model, _INDEX_BATCH)
+            items = await self._outbox.ready(model, INDEX_BATCH)
             if items:
                 await self._index.apply(items)
                 await self._outbox.done(items)
             elif self._index_away:
                 await self._index.check()
         except ProviderAwayError as error:
-            self._adopted = -_ADOPT_SECONDS  # it may come back empty
+            self._adopted = -ADOPT_SECONDS  # it may come back empty
             if self._index_away is None:
                 _log.warning("the vector index is away, the outbox waits: %s", error)
             self._index_away = str(error)
@@ -108,4 +108,4 @@ class Feeder:
         if self._index_away is not None:
             _log.info("the vector index is back")
             self._index_away = None
-        return len(items) == _INDEX_BATCH
+        return len(items) == INDEX_BATCH

@@ -9,10 +9,12 @@ from .config import Config
 from .embed import Embedder
 from .embed.choose import make_embedder
 from .feeder import Feeder
+from .feeder_replicas import ReplicaFeeder
 from .http.services import Services
 from .index import Index
 from .index.chroma import ChromaIndex
 from .index.embedded import EmbeddedIndex
+from .index.replicas import ReplicatedIndex
 from .keys import KeyRefresher, KeyRing
 from .llm.choose import make_llm
 from .recall import Recall
@@ -20,6 +22,7 @@ from .search import Search
 from .store import Outbox, Store
 from .store.postgres import PostgresStore
 from .store.postgres_outbox import PostgresOutbox
+from .store.postgres_replicas import PostgresReplicaOutbox
 from .store.sqlite import SqliteStore
 from .store.sqlite_file import is_sqlite, path_of
 from .store.sqlite_outbox import SqliteOutbox
@@ -55,19 +58,29 @@ def _store(config: Config) -> Store:
 def _index(config: Config, store: Store, embedder: Embedder) -> Index:
     if config["chroma", "mode"] == "embedded" and isinstance(store, SqliteStore):
         return EmbeddedIndex(store, embedder.model, embedder.dimension)
-    return ChromaIndex(config.chroma_url, config["chroma", "collection_name"], embedder.model, embedder.dimension)
+    urls = config.chroma_replicas or (config.chroma_url,)
+    name = config["chroma", "collection_name"]
+    members = [ChromaIndex(url, name, embedder.model, embedder.dimension) for url in urls]
+    if config.chroma_replicas and isinstance(store, PostgresStore):
+        return ReplicatedIndex(members, store.complete_replicas)
+    return members[0]
+
+
+def _feeder(url: str, embedder: Embedder, index: Index, bell: Bell) -> Feeder:
+    if isinstance(index, ReplicatedIndex):
+        return ReplicaFeeder(PostgresReplicaOutbox(url), embedder, index, bell)
+    outbox: Outbox = SqliteOutbox(path_of(url)) if is_sqlite(url) else PostgresOutbox(url)
+    return Feeder(outbox, embedder, index, bell)
 
 
 @contextlib.asynccontextmanager
 async def feeding(config: Config, bell: Bell) -> AsyncIterator[None]:
     """Feed the vector index in the background, woken by `bell`."""
-    url = config.database_url
-    outbox: Outbox = SqliteOutbox(path_of(url)) if is_sqlite(url) else PostgresOutbox(url)
     store, embedder = _store(config), make_embedder(config)
     index = _index(config, store, embedder)
     if isinstance(index, EmbeddedIndex):
         await store.open()  # it lives in the database
-    task = asyncio.create_task(Feeder(outbox, embedder, index, bell).run())
+    task = asyncio.create_task(_feeder(config.database_url, embedder, index, bell).run())
     try:
         yield
     finally:

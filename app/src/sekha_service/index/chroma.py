@@ -26,6 +26,7 @@ class ChromaIndex:
         self, url: str, name: str, model: str, dimension: int, client: httpx.AsyncClient | None = None
     ) -> None:
         self._name, self._model, self._dimension = name, model, dimension
+        self.replica = f"{name} at {url}"
         self._client = client or httpx.AsyncClient(
             base_url=url, timeout=httpx.Timeout(10, connect=2), trust_env=False, limits=httpx.Limits(max_connections=32)
         )
@@ -83,11 +84,14 @@ class ChromaIndex:
         ids, distances = answer["ids"][0], answer["distances"][0]
         return [(UUID(i), 1.0 - float(d)) for i, d in zip(ids, distances, strict=True)]
 
+    async def identity(self) -> str:
+        """The collection's id. It is never made here: an emptied Chroma is away until the feeder adopts it."""
+        if self._id is None:
+            self._id = str((await self._call("GET", f"{_BASE}/{self._name}"))["id"])
+        return self._id
+
     async def _on_collection(self, action: str, body: dict[str, Any], timeout: httpx.Timeout | None = None) -> Any:
-        """A call on the collection. It is never made here: an emptied Chroma is away until the feeder adopts it."""
-        known = self._id
-        if known is None:
-            known = self._id = str((await self._call("GET", f"{_BASE}/{self._name}"))["id"])
+        known = await self.identity()
         try:
             return await self._call("POST", f"{_BASE}/{known}/{action}", body, timeout)
         except CollectionGoneError:

@@ -105,3 +105,19 @@ class Outbox(Protocol):
 
     async def adopt_collection(self, name: str, collection_id: str, model: str) -> int:
         """Note which collection is fed. If it isn't the one noted before, queue every message; returns how many."""
+
+
+class ReplicaOutbox(Outbox, Protocol):
+    """The outbox of several replicas of the index, each known by a name."""
+
+    async def adopt_replica(self, name: str, collection_id: str, model: str) -> int:
+        """Note a replica's collection. If it isn't the one noted before, it misses all vectors; returns how many."""
+
+    async def done_but_for(self, items: Sequence[OutboxItem], missed: Sequence[str]) -> None:
+        """The replicas have these, except for those named, which miss them."""
+
+    async def behind(self, name: str, model: str, limit: int) -> list[OutboxItem]:
+        """Some of what a replica misses, as it is now: without `conversation_id`, the message is gone."""
+
+    async def caught_up(self, name: str, messages: Sequence[UUID]) -> None:
+        """The replica doesn't miss these any more."""

@@ -1,5 +1,6 @@
 """PostgreSQL: conversations and messages. The searches are in postgres_search.py, the pool in postgres_pool.py."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -174,6 +175,15 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories, Postgres
     async def rebuild(self) -> int:
         rows = await self._pool.fetch(_REBUILD, {"lock": REBUILD_LOCK_ID})
         return int(rows[0][0])
+
+    async def complete_replicas(self, names: Sequence[str]) -> dict[str, str]:
+        """Of these replicas of the index, those that miss nothing: name -> id of the collection that is so."""
+        rows = await self._pool.fetch(
+            "SELECT s.name, s.collection_id FROM vector_index_state s WHERE s.name = ANY(%s) "
+            "AND NOT EXISTS (SELECT 1 FROM vector_behind b WHERE b.replica = s.name)",
+            [list(names)],
+        )
+        return {row[0]: row[1] for row in rows}
 
     async def totals(self) -> Totals:
         async def read(connection: AsyncConnection[Any], repeated: bool) -> Totals:

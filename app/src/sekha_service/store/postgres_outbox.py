@@ -1,5 +1,6 @@
 """PostgreSQL: the outbox that feeds the vector index, on a connection of its own that holds the worker's lock."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,8 @@ from psycopg import AsyncConnection
 from . import OutboxItem
 from .postgres_pool import CONNECTION_OPTIONS
 
+_PIECE = 2000
+_FROM_START_SECONDS = 5.0
 LOCK_ID = 0x53454B48_4102  # "SEKHA", outbox
 
 
@@ -18,12 +21,15 @@ class PostgresOutbox:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: AsyncConnection[tuple[Any, ...]] | None = None
+        self._embedded = 0  # all entries up to this one have their vectors, but for late ones
+        self._from_start_at = 0.0
 
     async def acquire(self) -> bool:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(
                 self._url, **CONNECTION_OPTIONS, autocommit=True, application_name="sekha-outbox"
             )
+            self._embedded, self._from_start_at = 0, 0.0
             await self._connection.execute("SET statement_timeout = '10min'")  # queueing everything anew takes a while
         rows = await self._fetch("SELECT pg_try_advisory_lock(%s)", [LOCK_ID])
         if rows[0][0]:
@@ -37,14 +43,45 @@ class PostgresOutbox:
             self._connection = None
 
     async def unembedded(self, model: str, limit: int) -> list[tuple[UUID, str]]:
-        rows = await self._fetch(
-            "SELECT o.message_id, min(m.content) FROM vector_outbox o JOIN messages m ON m.id = o.message_id "
-            "LEFT JOIN embeddings e ON e.message_id = o.message_id AND e.model = %s "
-            "WHERE o.action = 'reembed' OR (o.action = 'upsert' AND e.message_id IS NULL) "
-            "GROUP BY o.message_id ORDER BY bool_and(o.action = 'reembed'), min(o.id) LIMIT %s",
-            [model, limit],
-        )
-        return [(row[0], row[1]) for row in rows]
+        rows = await self._lacking(model, limit)
+        if not rows:
+            rows = await self._fetch(
+                "SELECT o.id, o.message_id, m.content FROM vector_outbox o JOIN messages m ON m.id = o.message_id "
+                "WHERE o.action = 'reembed' ORDER BY o.id LIMIT %s",
+                [limit],
+            )
+        return list({row[1]: row[2] for row in rows}.items())
+
+    async def _lacking(self, model: str, limit: int) -> list[tuple[Any, ...]]:
+        """The oldest upserts without a vector: (outbox id, message, content).
+
+        In pieces, from where the last ones were: reading all that waits, each time, would slow down a long outbox. From
+        the beginning now and then: an entry of a lower number may have been committed later.
+        """
+        while True:
+            last, count = (
+                await self._fetch(
+                    "SELECT max(id), count(*) FROM (SELECT id FROM vector_outbox "
+                    "WHERE action = 'upsert' AND id > %s ORDER BY id LIMIT %s) AS piece",
+                    [self._embedded, _PIECE],
+                )
+            )[0]
+            rows = await self._fetch(
+                "SELECT o.id, o.message_id, m.content FROM vector_outbox o JOIN messages m ON m.id = o.message_id "
+                "LEFT JOIN embeddings e ON e.message_id = o.message_id AND e.model = %s "
+                "WHERE o.action = 'upsert' AND e.message_id IS NULL AND o.id > %s AND o.id <= %s "
+                "ORDER BY o.id LIMIT %s",
+                [model, self._embedded, last or 0, limit],
+            )
+            if rows:
+                self._embedded = rows[0][0] - 1
+                return rows
+            if count == _PIECE:
+                self._embedded = last
+                continue
+            if self._embedded == 0 or time.monotonic() < self._from_start_at:
+                return []
+            self._embedded, self._from_start_at = 0, time.monotonic() + _FROM_START_SECONDS
 
     async def save_vectors(self, model: str, vectors: Sequence[tuple[UUID, bytes]]) -> None:
         await self._fetch(
@@ -61,12 +98,13 @@ class PostgresOutbox:
 
     async def ready(self, model: str, limit: int) -> list[OutboxItem]:
         rows = await self._fetch(
+            "WITH o AS MATERIALIZED (SELECT id, message_id, action FROM vector_outbox "
+            "WHERE action <> 'reembed' ORDER BY id LIMIT %s) "
             "SELECT o.id, o.message_id, m.conversation_id, CASE WHEN o.action = 'upsert' THEN e.vector END "
-            "FROM vector_outbox o LEFT JOIN messages m ON m.id = o.message_id "
+            "FROM o LEFT JOIN messages m ON m.id = o.message_id "
             "LEFT JOIN embeddings e ON e.message_id = o.message_id AND e.model = %s "
-            "WHERE o.action = 'delete' OR m.id IS NULL OR (o.action = 'upsert' AND e.message_id IS NOT NULL) "
-            "ORDER BY o.id LIMIT %s",
-            [model, limit],
+            "WHERE o.action = 'delete' OR m.id IS NULL OR e.message_id IS NOT NULL ORDER BY o.id",
+            [limit, model],
         )
         return [OutboxItem(*row) for row in rows]
 

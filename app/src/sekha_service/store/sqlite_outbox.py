@@ -85,12 +85,13 @@ class SqliteOutbox:
     async def ready(self, model: str, limit: int) -> list[OutboxItem]:
         def read(db: Connection) -> list[OutboxItem]:
             rows = db.execute(
+                "WITH o AS MATERIALIZED (SELECT id, message_id, action FROM vector_outbox "
+                "WHERE action <> 'reembed' ORDER BY id LIMIT ?) "
                 "SELECT o.id, o.message_id, m.conversation_id, CASE WHEN o.action = 'upsert' THEN e.vector END "
-                "FROM vector_outbox o LEFT JOIN messages m ON m.id = o.message_id "
+                "FROM o LEFT JOIN messages m ON m.id = o.message_id "
                 "LEFT JOIN embeddings e ON e.message_id = o.message_id AND e.model = ? "
-                "WHERE o.action = 'delete' OR m.id IS NULL OR (o.action = 'upsert' AND e.message_id IS NOT NULL) "
-                "ORDER BY o.id LIMIT ?",
-                [model, limit],
+                "WHERE o.action = 'delete' OR m.id IS NULL OR e.message_id IS NOT NULL ORDER BY o.id",
+                [limit, model],
             )
             return [OutboxItem(row[0], UUID(row[1]), UUID(row[2]) if row[2] else None, row[3]) for row in rows]
 
