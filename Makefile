@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: help secret up down destroy init preview preview-comment proof-preview drift release outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals
+.PHONY: help secret up down destroy init preview preview-comment proof-preview drift release outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -121,3 +121,9 @@ proof-schema: ## a release that changes the schema: once, before the switch, loc
 
 proof-rotation: ## each key of the local stack rotated, and what it costs (10 minutes; ONLY=api|signing|stack|bucket)
 	@$(RUN) --dev --tools python -m proof.rotation
+
+proof-crashes: ## kill -9 and power cuts at many points of up and destroy; each next up completes, nothing is orphaned (30 minutes)
+	@$(RUN) --tools python -m proof.crashes
+
+proof-acknowledged: ## kill -9 of service and PostgreSQL under writes: acknowledged conversations counted, all present (ROUNDS=6)
+	@$(RUN) --tools python -m proof.acknowledged

@@ -41,7 +41,7 @@ def recover(engine: Engine, *, destroying: bool = False) -> list[str]:
     state = json.loads(engine.capture("stack", "export"))
     try:
         decision = look(state, settings, cloud)
-        if decision.lost and not destroying:
+        if not destroying:
             _accept(decision.lost, settings)
         for thing in decision.strangers:
             say(
@@ -128,15 +128,19 @@ def rows(state: dict[str, Any], cloud: ModuleType) -> list[Known]:
 
 
 def _accept(lost: str, settings: Settings) -> None:
-    """Go on without the lost data if the operator said so, else raise OperatorError with all that is known."""
+    """Go on without the lost data if the operator said so, else raise OperatorError with all that is known.
+
+    Saying so also counts where the loss shows only on the machine, which finds its volume empty.
+    """
     stack = settings.stack
-    if os.environ.get("ACCEPT_DATA_LOSS") != stack:
+    if os.environ.get("ACCEPT_DATA_LOSS") == stack:
+        say(f"{lost or 'if its data are gone'}: accepted, going on with an empty database where none is found")
+        data_record.end(settings)
+    elif lost:
         raise OperatorError(
             f"{lost}. Nothing was changed. If the volume is elsewhere, give it back its labels; if the data are gone "
             f"for good, go on with an empty database: ACCEPT_DATA_LOSS={stack} make up STACK={stack}"
         )
-    say(f"{lost}: accepted, going on with an empty database")
-    data_record.end(settings)
 
 
 def _mend(engine: Engine, state: dict[str, Any], decision: Decision) -> None:

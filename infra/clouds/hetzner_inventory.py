@@ -53,6 +53,12 @@ def inventory(settings: Settings, transport: httpx.BaseTransport | None = None) 
         time.sleep(0.5)
 
 
+def listed(settings: Settings, transport: httpx.BaseTransport | None = None) -> list[Found]:
+    """Everything of the stack as it is listed right now, settled or not. Raises CloudError."""
+    reader = Reader(settings, transport)
+    return found({kind: reader.rows(kind, label_selector=naming.selector(settings.stack)) for kind in TYPES})
+
+
 def found(rows: Mapping[str, list[dict[str, Any]]]) -> list[Found]:
     """The API's rows by kind, as the program names them; subnets and memberships are parts of other rows."""
     things = [

@@ -48,6 +48,8 @@ class Steps:
         if units and (self.applied.now["roles"].get(role) != step["config"] or changed.exists()):
             self.commands.run("systemctl", "daemon-reload")
             self.commands.units(units, "systemctl", "restart", *units, timeout=120)
+        elif units:  # one that could not start at boot, for want of the data volume, would stay down
+            self.commands.units(units, "systemctl", "start", *units, timeout=120)
         if step["check"]:
             self.commands.units(units, step["check"], timeout=150)
         changed.unlink(missing_ok=True)

@@ -82,11 +82,12 @@ def test_errors_of_an_earlier_run_do_not_count(machine: Machine) -> None:
     assert machine.last()["state"] == "ok"
 
 
-def test_unchanged_role_is_not_restarted(machine: Machine) -> None:
+def test_unchanged_role_is_not_restarted_but_started_if_it_is_down(machine: Machine) -> None:
     for generation in (1, 2):
         machine.publish(machine.manifest(generation))
         machine.agent().poll(b"")
-    assert len([line for line in short(machine) if line.startswith("systemctl restart")]) == 1
+    units = [line for line in short(machine) if line.startswith("systemctl") and "daemon-reload" not in line]
+    assert units == ["systemctl restart sekha.service", "systemctl start sekha.service"]
     assert (machine.last()["generation"], machine.last()["state"]) == (2, "ok")
 
 

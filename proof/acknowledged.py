@@ -1,0 +1,144 @@
+"""`make proof-acknowledged`: the service and PostgreSQL are killed hard under writes; what was acknowledged is there.
+
+Writers post conversations through the stack's real URL while, on the machine, `sekha.service` and PostgreSQL's
+postmaster get SIGKILL by turns (ROUNDS=6). A conversation counts as acknowledged when its POST was answered with 2xx.
+At the end each of them is read back and its words compared. Runs against the local stack, which must be up.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import httpx
+
+from ops.engine import LOCAL, OperatorError
+from ops.local import engine_of
+from ops.show import json_line, say, table
+from ops.up import ssh_command
+from proof.machine import remote
+
+WRITERS = 4
+ROUNDS = int(os.environ.get("ROUNDS", "6"))
+WRITES_BETWEEN = 25  # acknowledged writes after each recovery before the next kill
+RECOVERS_WITHIN = 120.0  # seconds from a kill to the next acknowledged write
+VICTIMS = {
+    "service": "systemctl kill --signal=KILL sekha.service",
+    "PostgreSQL": "kill -9 $(head -1 /srv/sekha/postgresql/17/main/postmaster.pid)",
+}
+
+
+@dataclass
+class Writers:
+    """Threads that post conversations until told to stop."""
+
+    url: str
+    key: str = field(repr=False)
+    ca_file: str | None
+    acknowledged: dict[str, str] = field(default_factory=dict)  # id -> its words
+    refused: int = 0
+
+    def __post_init__(self) -> None:
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._write, daemon=True) for _ in range(WRITERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def client(self) -> httpx.Client:
+        trust = ssl.create_default_context(cafile=self.ca_file)
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return httpx.Client(base_url=self.url, verify=trust, headers=headers, timeout=15)
+
+    def _write(self) -> None:
+        with self.client() as sekha:
+            while not self.stop.is_set():
+                words = f"acknowledged {uuid.uuid4()}"
+                body = {
+                    "label": "proof",
+                    "folder": "/proof-acknowledged",
+                    "messages": [{"role": "user", "content": words}],
+                }
+                try:
+                    answer = sekha.post("/api/v1/conversations", json=body)
+                    made = answer.json()["id"] if answer.is_success else None
+                except (httpx.HTTPError, ValueError, KeyError):
+                    made = None
+                with self.lock:
+                    if made:
+                        self.acknowledged[made] = words
+                    else:
+                        self.refused += 1
+                if not made:
+                    time.sleep(0.2)
+
+    def count(self) -> int:
+        with self.lock:
+            return len(self.acknowledged)
+
+    def wait(self, more: int) -> float:
+        """Seconds until `more` further writes are acknowledged. Raises OperatorError when that takes too long."""
+        began, wanted = time.monotonic(), self.count() + more
+        while self.count() < wanted:
+            if time.monotonic() - began > RECOVERS_WITHIN:
+                raise OperatorError(f"no {more} writes were acknowledged within {RECOVERS_WITHIN:g} s")
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def end(self) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(60)
+
+
+def missing(writers: Writers) -> list[str]:
+    """Ids of acknowledged conversations that can't be read back with their words."""
+    lost = []
+    with writers.client() as sekha:
+        for number, words in writers.acknowledged.items():
+            answer = sekha.get(f"/api/v1/conversations/{number}")
+            said = [row["content"] for row in answer.json().get("messages", [])] if answer.is_success else []
+            if said != [words]:
+                lost.append(number)
+    return lost
+
+
+def main() -> int:
+    """Kill by turns under writes and count; 1 when an acknowledged conversation is missing."""
+    engine = engine_of(LOCAL)
+    outputs = engine.outputs()
+    ssh = ssh_command(LOCAL, outputs)
+    writers = Writers(outputs["url"], outputs["apiKey"], outputs.get("caFile") or None)
+    rows: list[tuple[str, int, int, float]] = []
+    try:
+        writers.wait(WRITES_BETWEEN)
+        for number in range(ROUNDS):
+            name = list(VICTIMS)[number % len(VICTIMS)]
+            before, refused = writers.count(), writers.refused
+            remote(ssh, VICTIMS[name])
+            after = writers.count()
+            outage = writers.wait(1)
+            writers.wait(WRITES_BETWEEN)
+            rows.append((f"{number + 1}. {name}", after, writers.refused - refused, outage))
+            say(f"kill {number + 1} of {ROUNDS}: {name}, {before} acknowledged before, next one after {outage:.1f} s")
+    finally:
+        writers.end()
+    lost = missing(writers)
+    print(table(["kill -9 of", "acknowledged by then", "writes refused", "s to the next acknowledged"], rows))
+    print(f"\n{writers.count()} conversations acknowledged, {writers.count() - len(lost)} present, {len(lost)} missing")
+    figures = {"acknowledged": writers.count(), "missing": len(lost), "refused": writers.refused, "kills": len(rows)}
+    json_line(figures)
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except OperatorError as problem:
+        say(str(problem))
+        sys.exit(1)
