@@ -63,8 +63,8 @@ lint: ## ruff, mypy, shellcheck, actionlint
 fmt: ## format, sort imports, mend simple things
 	@$(RUN) --dev sh -c "ruff check --fix . && ruff format ."
 
-bench-service: ## the service next to its floors, at 1 and 32 clients, 2,000 and 100,000 conversations (10 minutes)
-	@$(RUN) --dev bench/run service
+bench-service: ## the service next to its floors, at 1 and 32 clients, 2,000 and 100,000 conversations (10 minutes); ARGS="--only get ..."
+	@$(RUN) --dev bench/run service $(ARGS)
 
 .PHONY: bench-faults
 bench-faults: ## faults while clients write: acknowledged and present rows, errors, seconds until healthy (10 minutes)

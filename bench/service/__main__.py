@@ -6,11 +6,12 @@ import argparse
 import json
 import os
 import random
+import statistics
 from typing import Any
 
 from .data import Size, ids
 from .floor_process import BareServer, FloorProcess
-from .load import Figures, install_wrk, replay
+from .load import Figures, install_wrk, replay, together
 from .operations import OPERATIONS, Operation
 from .show import say, table
 from .texts import Texts
@@ -39,12 +40,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--conversations", type=int, nargs="+", default=[2000, 100_000])
     parser.add_argument("--vectors", type=int, default=100_000, help="at most so many messages have a vector")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 32])
-    parser.add_argument("--seconds", type=float, default=5, help="of each run")
+    parser.add_argument("--rounds", type=int, default=5, help="a second for the service and one for its floor, each")
     parser.add_argument("--only", nargs="+", choices=list(OPERATIONS), default=list(OPERATIONS))
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    if min(options.conversations) < 1 or not 1 <= options.seconds <= 60 or max(options.clients) > 256:
-        parser.error("--conversations from 1, --seconds 1 to 60, --clients up to 256")
+    if min(options.conversations) < 1 or not 1 <= options.rounds <= 60 or max(options.clients) > 256:
+        parser.error("--conversations from 1, --rounds 1 to 60, --clients up to 256")
     return options
 
 
@@ -59,7 +60,7 @@ def _measure(world: World, size: Size, options: argparse.Namespace, result: dict
         for name in options.only:
             operation = OPERATIONS[name]
             for clients in options.clients:
-                row = _row(world, operation, conversations, clients, options.seconds, floor, bare)
+                row = _row(world, operation, conversations, clients, options.rounds, floor, bare)
                 result["rows"].append({"operation": name, "stored": size.conversations, "clients": clients, **row})
                 say(table(result["rows"][-1:]).splitlines()[-1])
     result[f"memory MB after load at {size.conversations}"] = round(memory_mb(world.pid))
@@ -68,29 +69,47 @@ def _measure(world: World, size: Size, options: argparse.Namespace, result: dict
 def _row(
     world: World,
     operation: Operation,
-    conversations: list[Any],
+    ids: list[Any],
     clients: int,
-    seconds: float,
+    rounds: int,
     floor: FloorProcess,
     bare: BareServer,
 ) -> dict[str, Any]:
-    requests = operation.requests(conversations, random.randrange(2**31))
+    """Service and floor in turn, a second each: what else the machine does falls on both."""
+    requests = operation.requests(ids, random.randrange(2**31))
     replay(world.service.url, requests[:100], clients, 1)  # warm: connections, prepared statements, pages
-    busy = cpu_seconds(world.workers)
-    figures = replay(world.service.url, requests[100:] or requests, clients, seconds)
-    busy = cpu_seconds(world.workers) - busy
-    least: Figures
     if operation.name == "health":
-        least = replay(bare.url, requests, clients, seconds)
+        least_pid = bare.pid
+        replay(bare.url, requests, clients, 1)
     else:
-        fresh = operation.requests(conversations, random.randrange(2**31))[:100]
-        least = Figures(**floor.ask({"requests": fresh, "clients": clients, "seconds": seconds}))
-    row: dict[str, Any] = {"service": figures.as_json(), "floor": least.as_json(), "aim": operation.aim}
-    world.drop_outbox()  # so that embedding what was just created doesn't run into the next measurement
-    row["ratio"] = round(figures.rate / least.rate, 3) if least.rate else 0.0
-    row["cpu_ms"] = round(busy * 1000 / max(1, figures.requests), 3)
-    row["memory_mb"] = round(memory_mb(world.pid))
-    return row
+        least_pid = floor.pid
+        floor.ask({"requests": operation.requests(ids, random.randrange(2**31))[:100], "clients": clients})
+    served, least = [], []
+    cpu = [0.0, 0.0]
+    share = max(1, len(requests) // rounds)
+    for number in range(rounds):
+        before = cpu_seconds(world.workers)
+        served.append(replay(world.service.url, requests[number * share :][:share] or requests, clients, 1))
+        between = cpu_seconds(world.workers), cpu_seconds([least_pid])
+        if operation.name == "health":
+            least.append(replay(bare.url, requests, clients, 1))
+        else:
+            least.append(Figures(**floor.ask({"seconds": 1})))
+        cpu[0] += between[0] - before
+        cpu[1] += cpu_seconds([least_pid]) - between[1]
+        world.drop_outbox()  # so that embedding what was just created doesn't run into the next measurement
+    figures, lowest = together(served), together(least)
+    ratios = [one.rate / two.rate for one, two in zip(served, least, strict=True) if two.rate]
+    return {
+        "service": figures.as_json(),
+        "floor": lowest.as_json(),
+        "aim": operation.aim,
+        "ratio": round(statistics.median(ratios), 3) if ratios else 0.0,
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "cpu_ms": round(cpu[0] * 1000 / max(1, figures.requests), 3),
+        "floor_cpu_ms": round(cpu[1] * 1000 / max(1, lowest.requests), 3),
+        "memory_mb": round(memory_mb(world.pid)),
+    }
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class FloorProcess:
 
     def __init__(self, config: Path) -> None:
         self._process = _start("work", str(config))
+        self.pid = self._process.pid
 
     def __enter__(self) -> FloorProcess:
         return self
@@ -58,6 +59,7 @@ class BareServer:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._process = _start("health", str(port))
+        self.pid = self._process.pid
         wait_for(self._answers, 20, "the bare server answers")
 
     def _answers(self) -> bool:

@@ -46,18 +46,31 @@ class Floor:
         self._config = config
         self._model = MiniLM()
         self._index = ChromaIndex(config.chroma_url, config["chroma", "collection_name"], MODEL, MiniLM.dimension)
+        self._works: list[Work] = []
+        self._connections: list[psycopg.AsyncConnection[Any]] = []
 
-    async def measure(self, job: dict[str, Any]) -> Figures:
-        """One job: {"requests": [...], "clients": n, "seconds": s, "distinct": bool}."""
-        works = await record(self._config, [tuple(each) for each in job["requests"][:_RECORDED]])
-        tasks = min(job["clients"], POOL - 2)
-        connections = [
+    async def prepare(self, job: dict[str, Any]) -> None:
+        """Note what {"requests": [...], "clients": n} make the service do; connect, and do it a few times: psycopg
+        prepares a statement when a connection has run it five times.
+        """
+        self._works = await record(self._config, [tuple(each) for each in job["requests"][:_RECORDED]])
+        for connection in self._connections:
+            await connection.close()
+        self._connections = [
             await psycopg.AsyncConnection.connect(self._config.database_url, **CONNECTION_OPTIONS, autocommit=True)
-            for _ in range(tasks)
+            for _ in range(min(job["clients"], POOL - 2))
         ]
+        for connection in self._connections:
+            for number in range(10):
+                await self._do(self._works[number % len(self._works)], connection)
+
+    async def measure(self, wanted: float) -> Figures:
+        """Do it over and over, for `wanted` seconds."""
+        works, connections = self._works, self._connections
+        tasks = len(connections)
         times: list[float] = []
         started = time.perf_counter()
-        end = started + job["seconds"]
+        end = started + wanted
 
         async def repeat(first: int, connection: psycopg.AsyncConnection[Any]) -> None:
             number = first
@@ -68,8 +81,6 @@ class Floor:
 
         await asyncio.gather(*(repeat(i, connection) for i, connection in enumerate(connections)))
         seconds = time.perf_counter() - started
-        for connection in connections:
-            await connection.close()
         times.sort()
         p50, p95, p99 = (times[min(len(times) - 1, int(len(times) * share))] for share in (0.5, 0.95, 0.99))
         return Figures(len(times), seconds, p50, p95, p99, times[-1], 0)
@@ -96,8 +107,11 @@ async def _work(config: Config) -> None:
         job = json.loads(line)
         if "embed" in job:
             print(json.dumps({"milliseconds": floor.embedding_ms(job["embed"])}), flush=True)
+        elif "requests" in job:
+            await floor.prepare(job)
+            print("{}", flush=True)
         else:
-            print(json.dumps((await floor.measure(job)).__dict__), flush=True)
+            print(json.dumps((await floor.measure(job["seconds"])).__dict__), flush=True)
 
 
 def main() -> None:

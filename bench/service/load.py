@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,19 @@ class Figures:
     def as_json(self) -> dict[str, float]:
         """All of it, with the rate, rounded."""
         return {name: round(value, 3) for name, value in {**asdict(self), "rate": self.rate}.items()}
+
+
+def together(runs: Sequence[Figures]) -> Figures:
+    """Several runs as one: sums; of the latencies the median run's, of the longest the longest."""
+    return Figures(
+        requests=sum(run.requests for run in runs),
+        seconds=sum(run.seconds for run in runs),
+        p50=statistics.median(run.p50 for run in runs),
+        p95=statistics.median(run.p95 for run in runs),
+        p99=statistics.median(run.p99 for run in runs),
+        max=max(run.max for run in runs),
+        errors=sum(run.errors for run in runs),
+    )
 
 
 def install_wrk() -> None:

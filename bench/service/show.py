@@ -7,7 +7,7 @@ from typing import Any
 
 _HEAD = (
     "operation                stored clients      /s     p50     p95     p99 errors"
-    " |  floor/s  f.p50  ratio   aim         cpu ms    MB"
+    " |  floor/s  f.p50  ratio   aim         cpu ms floor    MB"
 )
 
 
@@ -25,6 +25,6 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             f"{row['operation']:22} {row['stored']:8} {row['clients']:7} {it['rate']:7.0f} {it['p50']:7.2f} "
             f"{it['p95']:7.2f} {it['p99']:7.2f} {it['errors']:6.0f} | {least['rate']:8.0f} {least['p50']:6.2f} "
-            f"{row['ratio']:6.2f} {verdict:11} {row['cpu_ms']:7.2f} {row['memory_mb']:5}"
+            f"{row['ratio']:6.2f} {verdict:11} {row['cpu_ms']:7.2f} {row['floor_cpu_ms']:5.2f} {row['memory_mb']:5}"
         )
     return "\n".join(lines)

@@ -3,7 +3,9 @@
 import logging
 import logging.handlers
 import sys
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import orjson
@@ -21,7 +23,13 @@ _request_log = logging.getLogger("sekha.request")
 
 def now_rfc3339() -> str:
     """The current time as RFC 3339 with `Z`."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(4)
+def _second(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class JsonFormatter(logging.Formatter):
@@ -61,6 +69,8 @@ def setup(level: str, style: str, file: Path | None) -> None:
             problem = f"logging.file {file} cannot be written ({error}); logging to stdout only"
     for handler in handlers:
         handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    # What no line of ours shows needn't be found out for each of them.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=_LEVELS[level], handlers=handlers, force=True)
     for noisy in ("httpx", "httpcore", "uvicorn", "uvicorn.error", "psycopg.pool"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, _LEVELS[level]) if level != "trace" else TRACE)

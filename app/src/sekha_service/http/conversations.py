@@ -8,7 +8,7 @@ from starlette.responses import Response
 from ..errors import BadRequestError, NotFoundError
 from ..model import PINNED_SCORE, Changes, ListFilter
 from . import fields, read, wire
-from .routing import Route, answer, json_answer, json_body, route
+from .routing import Route, answer, json_answer, json_body, query_of, route
 from .services import services
 
 _PREFIX = "/api/v1/conversations"
@@ -33,14 +33,15 @@ async def show(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """GET /api/v1/conversations"""
-    number, size, offset = read.window(request.query_params)
-    rows, total = await services(request).store.page_json(read.list_filter(request.query_params), size, offset)
+    query = query_of(request)
+    number, size, offset = read.window(query)
+    rows, total = await services(request).store.page_json(read.list_filter(query), size, offset)
     return json_answer(b'{"results":[%b],"total":%d,"page":%d,"page_size":%d}' % (rows, total, number, size))
 
 
 async def count(request: Request) -> Response:
     """GET /api/v1/conversations/count"""
-    query = request.query_params
+    query = query_of(request)
     where = read.list_filter(query)
     names = {"label": where.label, "folder": where.folder}
     if where.label and where.folder:

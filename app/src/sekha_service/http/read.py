@@ -15,6 +15,9 @@ MAX_FOLDER = 500
 MAX_ROLE = 32
 
 
+_EVERYTHING = ListFilter()
+
+
 def label(body: Fields) -> str:
     """The required label, trimmed."""
     return str(fields.required(fields.text(body, "label", least=1, most=MAX_LABEL, strip=True), "label"))
@@ -106,6 +109,8 @@ def changes(body: Fields) -> tuple[Changes, list[str]]:
 
 def list_filter(query: Mapping[str, str]) -> ListFilter:
     """The filters of a list, from the query string. Empty texts count as absent."""
+    if not query:
+        return _EVERYTHING
     return ListFilter(
         label=_query_text(query, "label"),
         folder=_query_text(query, "folder"),

