@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import release_bundle, release_rollout
-from ops import local, recover
+from ops import census, local, recover
 from ops.engine import LOCAL, Engine, OperatorError
 from ops.paths import cache, stack_dir, write_private
 from ops.show import json_line, say, table
@@ -111,7 +111,19 @@ def up(stack: str) -> None:
     if outputs.get("stages") == before:
         outputs["stages"] = {}  # of an earlier run: this one rolled nothing out, so nobody has looked at the service
         still_serves(stack, outputs)
-    report(stack, stages, outputs, total)
+    report(stack, stages, outputs, total, take_census(engine, outputs))
+
+
+def take_census(engine: Engine, outputs: dict[str, Any]) -> int | None:
+    """How many conversations there are; noted in the bucket when that is another number than after the last `up`."""
+    last = stack_dir(engine.stack) / "last-up.json"
+    before = json.loads(last.read_text()).get("conversations") if last.exists() else None
+    now = census.count(outputs)
+    if now is None or now == before:
+        return now
+    if settings := recover.settings_of(engine):
+        census.remember(settings, now)
+    return now
 
 
 def still_serves(stack: str, outputs: dict[str, Any]) -> None:
@@ -152,14 +164,16 @@ def replacement(engine: Engine) -> list[str]:
     return ["--replace", servers[name]]
 
 
-def report(stack: str, stages: Stages, outputs: dict[str, Any], pulumi_up: float) -> None:
+def report(
+    stack: str, stages: Stages, outputs: dict[str, Any], pulumi_up: float, conversations: int | None = None
+) -> None:
     """Print what was done and how to use it."""
     stages.seconds |= {name: float(value) for name, value in (outputs.get("stages") or {}).items()}
     rows = [(name, stages.seconds[name]) for name in STAGES if name in stages.seconds]
     print(table(["stage", "seconds"], [*rows, ("pulumi up, whole", pulumi_up)]))
     print(usage(stack, outputs))
     figures = {"ok": True, "stack": stack, "url": outputs.get("url"), "pulumi_up_seconds": pulumi_up}
-    figures["stages"] = stages.seconds
+    figures |= {"stages": stages.seconds, "conversations": conversations}
     write_private(stack_dir(stack) / "last-up.json", json.dumps(figures))
     json_line(figures)
 
