@@ -110,5 +110,8 @@ def programs(cloud: str, stage0: Path = STAGE0) -> dict[str, str]:
 
 
 def trusted_keys(settings: Settings) -> Sequence[str]:
-    """Public keys whose releases a machine accepts: the stack's own and the further ones, without doubles."""
-    return list(dict.fromkeys([keys.public_key(settings.secrets.signing_key), *settings.trusted_signers]))
+    """Public keys whose releases a machine accepts: the stack's own and the further ones, without doubles.
+
+    In an order of their own, so that signing with another one of them changes no user-data and replaces no machine.
+    """
+    return sorted({keys.public_key(settings.secrets.signing_key), *settings.trusted_signers})

@@ -141,6 +141,29 @@ def test_a_second_up_rolls_nothing_out(stack: Stack) -> None:
     assert stack.outputs() == before
 
 
+def test_the_machines_bucket_key_does_what_it_must_and_no_more(stack: Stack) -> None:
+    assert stack.figures("proof-bucket-key")["broken"] == []
+
+
+def test_a_bad_version_is_rolled_back_and_the_next_up_brings_the_new_one(stack: Stack) -> None:
+    """The preview names the release alone, the server stays, no request fails, the service's own words are shown."""
+    figures = stack.figures("proof-release", SHORT="1")
+    assert figures["broken"] == []
+    assert figures["clients"]["new version"]["requests"] > 20
+
+
+def test_a_signed_but_malformed_release_is_refused_and_said(stack: Stack) -> None:
+    figures = stack.figures("proof-signatures", ONLY="signed but malformed")
+    assert figures["broken"] == []
+    assert "malformed manifest: steps[0].units" in figures["said"]["signed but malformed"]
+
+
+def test_a_rotated_api_key_is_the_only_one_that_opens(stack: Stack) -> None:
+    figures = stack.figures("proof-rotation", ONLY="api")
+    assert figures["broken"] == []
+    assert figures["downtime"]["api"]["server"] == "the same"
+
+
 def test_a_replaced_server_keeps_data_address_and_authority(stack: Stack) -> None:
     before = stack.outputs()
     with stack.client() as sekha:

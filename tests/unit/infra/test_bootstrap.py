@@ -80,4 +80,12 @@ def test_too_much_is_refused_with_both_sizes() -> None:
 def test_further_signers_are_trusted_once() -> None:
     own = keys.public_key(samples.signing_key())
     other = keys.public_key(keys.generate_signing_key())
-    assert bootstrap.trusted_keys(samples.settings(trustedSigners=[own, other + " comment"])) == [own, other]
+    assert bootstrap.trusted_keys(samples.settings(trustedSigners=[own, other + " comment"])) == sorted([own, other])
+
+
+def test_signing_with_another_trusted_key_replaces_no_machine() -> None:
+    spare = keys.generate_signing_key()
+    own = {"trustedSigners": [keys.public_key(spare)]}
+    other = {"signingKey": spare, "trustedSigners": [keys.public_key(samples.signing_key())]}
+    before, after = (bootstrap.user_data(samples.settings(**given), "n", LIMIT) for given in (own, other))
+    assert before == after
