@@ -70,7 +70,10 @@ bench-service: ## the service next to its floors, at 1 and 32 clients, 2,000 and
 bench-faults: ## faults while clients write: acknowledged and present rows, errors, seconds until healthy (10 minutes)
 	@$(RUN) --dev bench/run faults
 
-.PHONY: bench-searchable bench-workers bench-memory
+.PHONY: bench-growth bench-searchable bench-workers bench-memory
+bench-growth: ## how much slower each operation is with 100,000 conversations than with 2,000 (6 minutes, 12 more to fill once)
+	@$(RUN) --dev bench/run service.growth
+
 bench-searchable: ## messages accepted and messages searchable a second, at 32 creating clients
 	@$(RUN) --dev bench/run service.searchable
 

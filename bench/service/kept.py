@@ -1,5 +1,6 @@
 """Filled databases and collections, kept in the cache folder under a hash of all that they are made from.
 
+The schema's versions are no part of it: a kept database is brought up to date when it is used, as everybody's is.
 `python -m bench.service.kept CONVERSATIONS MESSAGES VECTORS` fills one. Runs work on copies.
 """
 
@@ -25,7 +26,6 @@ _MADE_FROM = (
     "bench/service/data.py",
     "bench/service/texts.py",
     "app/chroma-requirements.txt",
-    "app/src/sekha_service/store/migrations/postgres",
 )
 
 
@@ -49,8 +49,7 @@ def _folder(size: Size) -> Path:
     digest = hashlib.sha256(f"{server_version()} {HNSW} {astuple(size)}".encode())
     for name in _MADE_FROM:
         path = REPO / name
-        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
+        digest.update(path.read_bytes())
     return cache() / "bench-worlds" / f"{size.conversations}-{digest.hexdigest()[:16]}"
 
 

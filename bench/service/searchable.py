@@ -59,7 +59,7 @@ def measure(world: World, size: Size) -> dict[str, Any]:
 def main() -> None:
     """Measure, print; with JSON=1 one JSON object as the last line."""
     install_wrk()
-    size = Size(2000, vectors=20_000)
+    size = Size(2000)
     with World.filled(size) as world:
         world.start(1)
         result = measure(world, size)

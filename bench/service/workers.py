@@ -44,7 +44,7 @@ def _round(world: World, size: Size, workers: int, *, crowded: bool) -> dict[str
 def main() -> None:
     """Measure, print; with JSON=1 one JSON object as the last line."""
     install_wrk()
-    size = Size(2000, vectors=20_000)
+    size = Size(2000)
     ways: dict[str, list[dict[str, float]]] = {"one core": [], "one worker": [], "two": []}
     with World.filled(size) as world:
         for _ in range(_ROUNDS):

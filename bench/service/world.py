@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+from sekha_service.store.migrate import migrate
 
 from tests.service.databases import Postgres
 from tests.service.rig import Chroma, Service
@@ -102,6 +103,7 @@ class World:
             subprocess.run(["cp", "-a", "--reflink=auto", kept / "chroma", Path(name) / "chroma" / "data"], check=True)
             postgres = DurablePostgres(kept / "postgres")
             try:
+                migrate(postgres.url)
                 chroma = Chroma(Path(name) / "chroma")
                 try:
                     world = cls(Path(name), postgres, chroma)
