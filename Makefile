@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: help secret up down destroy init preview preview-comment proof-preview drift release outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged
+.PHONY: help secret up down destroy init preview preview-comment proof-preview drift release refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -91,6 +91,9 @@ eval-retrieval: ## recall@5 and @10 by words, by meaning, and fused
 
 costs: ## what CONVERSATIONS=50000 cost a month on every cloud (JSON=1, CSV=file, CHART=stem, DATABASE=managed)
 	@$(RUN) python -m infra.compare_command
+
+refresh-prices: ## the catalog's prices from the clouds' own lists, as a diff to review (WRITE=1 applies it, OUT=file)
+	@$(RUN) python -m infra.refresh
 
 lock: ## lock the dependencies again after editing a *.in file
 	@$(RUN) tools/lock

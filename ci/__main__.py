@@ -30,7 +30,9 @@ from ops.show import json_line, say
 
 def ask_engine(stack: str) -> str:
     """What `pulumi preview --json` prints for `stack`; its messages where it did not come to a preview."""
-    printed, messages = up.prepared(engine_of(stack)).attempt("preview", "--json", "--show-sames", *POLICIES)
+    engine = up.prepared(engine_of(stack))
+    up.tell_cost(engine, engine.outputs())
+    printed, messages = engine.attempt("preview", "--json", "--show-sames", *POLICIES)
     return printed if '"config"' in printed else messages or printed
 
 

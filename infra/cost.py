@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from infra.catalog import Catalog
 from infra.plan import Choice, Plan
@@ -52,3 +52,15 @@ def monthly(plan: Plan, choice: Choice, catalog: Catalog) -> Cost:
         *([Item(f"root disk {catalog.root_gb} GB", catalog.root_gb, per_gb)] if catalog.root_gb else []),
     )
     return Cost(items, catalog.currency, catalog.as_of.isoformat())
+
+
+def since(price: Cost, before: str) -> str:
+    """The difference to what the stack cost before ("5.06 EUR"; "" where that is not known), as the end of a line."""
+    amount, _, currency = before.partition(" ")
+    try:
+        difference = price.total - Decimal(amount)
+    except InvalidOperation:
+        return ""
+    if currency != price.currency:
+        return f"; {before} before"
+    return f"; {difference:+} {currency} to before" if difference else "; as before"

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
 
-from infra import bootstrap, catalog, clouds, cost, guards, keys, plan, release, release_bundle, release_secrets
+from infra import (
+    bootstrap,
+    catalog,
+    catalog_prices,
+    clouds,
+    compare_report,
+    compare_stack,
+    cost,
+    guards,
+    keys,
+    plan,
+    release,
+    release_bundle,
+    release_secrets,
+)
 from infra.bucket import Bucket
 from infra.catalog import Catalog
 from infra.clouds import CloudError, Machine, Placement
+from infra.config_reader import PROJECT
 from infra.cost import Cost
 from infra.plan import Plan
 from infra.settings import Settings, SettingsError, parse
 
+COST_BEFORE = "SEKHA_COST_BEFORE"
+"""What the stack cost after the last up, e.g. "5.06 EUR"; ops/ sets it, so that a preview can tell the difference."""
+
 
 def main() -> None:
     """Run for the current stack. Raises pulumi.RunError (shown without a traceback) when the config can't be used."""
+    config = pulumi.runtime.config.CONFIG.get()
     try:
-        settings, offer, made, placement, price = decide(pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())
+        if config.get(f"{PROJECT}:compare") == "true":
+            compare_stack.run(pulumi.get_stack(), config)
+            return
+        settings, offer, made, placement, price = decide(pulumi.get_stack(), config)
         stage0 = bootstrap.Stage0(settings, made.node.name, offer)
     except (SettingsError, CloudError, bootstrap.TooLargeError) as error:
         raise pulumi.RunError(str(error)) from None
     for topic, line in plan.describe(made, placement.choice, placement.why).items():
         pulumi.log.info(f"{topic}: {line}")
-    pulumi.log.info(f"cost: {price}")
-    for note in placement.notes:
+    pulumi.log.info(f"cost: {price}{cost.since(price, os.environ.get(COST_BEFORE, ''))}")
+    for note in (*placement.notes, *price_warnings(settings)):
         pulumi.log.warn(note)
     machine = clouds.load(settings.cloud).build(made, placement, offer, stage0)
     outputs(settings, machine, price, roll_out(settings, offer, made, placement, machine))
@@ -43,6 +66,15 @@ def decide(stack: str, config: Mapping[str, str]) -> tuple[Settings, Catalog, Pl
     if problems := guards.check(settings, made, price):
         raise SettingsError(problems)
     return settings, offer, made, placement, price
+
+
+def price_warnings(settings: Settings) -> list[str]:
+    """What to be careful about in the prices of the stack's cloud: changed since, or older than catalogMaxAgeDays."""
+    if settings.cloud not in catalog_prices.priced():
+        return []
+    offer, today = catalog_prices.load(settings.cloud), datetime.date.today()
+    found = compare_report.warnings([offer], catalog_prices.rate(), today, settings.catalog_max_age_days)
+    return [line for line in found if offer.currency != "EUR" or not line.startswith("euro rate")]
 
 
 def secret_keys() -> set[str]:

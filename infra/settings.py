@@ -35,6 +35,8 @@ KEYS = (
     "metricsCidrs",
     "sshPublicKeys",
     "monthlyBudget",
+    "catalogMaxAgeDays",
+    "compare",
     "protect",
     "releaseTimeout",
     "bucket",
@@ -73,7 +75,7 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Settings:
-    """The validated config of one stack. Budget in whole EUR a month (0: none), timeout in seconds."""
+    """The validated config of one stack. Budget in whole EUR a month (0: none)."""
 
     stack: str
     cloud: str
@@ -89,6 +91,7 @@ class Settings:
     metrics_cidrs: tuple[str, ...]
     ssh_public_keys: tuple[str, ...]
     monthly_budget: int
+    catalog_max_age_days: int
     protect: bool
     release_timeout: int
     trusted_signers: tuple[str, ...]
@@ -172,6 +175,7 @@ def parse(
         metrics_cidrs=read.texts("metricsCidrs", checks.cidr),
         ssh_public_keys=read.texts("sshPublicKeys", checks.ssh_public_key),
         monthly_budget=read.integer("monthlyBudget", 0, checks.between(0, 1_000_000, "EUR a month (0: no limit)")),
+        catalog_max_age_days=read.integer("catalogMaxAgeDays", 90, checks.between(0, 36_500, "days")),
         protect=read.boolean("protect", True),
         release_timeout=read.integer("releaseTimeout", 900, checks.between(60, 7200, "seconds")),
         trusted_signers=read.texts("trustedSigners", checks.signer),

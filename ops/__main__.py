@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from ops import recover, up
+from ops import comparison, recover, up
 from ops.engine import LOCAL, POLICIES, OperatorError
 from ops.init import init
 from ops.local import engine_of
@@ -20,7 +20,11 @@ from ops.status import status
 def preview(stack: str) -> None:
     """Show what `up` would change. With EXPECT_NO_CHANGES=1 any change is a failure."""
     expect = ["--expect-no-changes"] if os.environ.get("EXPECT_NO_CHANGES") == "1" else []
+    if comparison.is_comparison(stack):
+        comparison.run(engine_of(stack), "preview")
+        return
     stack_engine = up.prepared(engine_of(stack))
+    up.tell_cost(stack_engine, stack_engine.outputs())
     for line in recover.differences(stack_engine):
         say(line)
     stack_engine.run("preview", "--refresh", "--diff", *POLICIES, *expect)

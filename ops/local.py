@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from infra import keys
-from ops import stack_secrets
+from ops import comparison, stack_secrets
 from ops.engine import LOCAL, Engine, OperatorError
-from ops.paths import REPO, stack_dir, write_private
+from ops.paths import REPO, write_private
 
 BUCKET_NAME = "sekha-local"
 
@@ -94,8 +94,11 @@ def secret_config(cloud: Mapping[str, str], present: Mapping[str, str]) -> dict[
 
 
 def engine_of(stack: str) -> Engine:
-    """The engine for a stack: `local` uses a private config copy (maybe not made yet), all others the tracked file."""
-    return Engine(stack, config_file=stack_dir(stack) / f"Pulumi.{stack}.yaml" if stack == LOCAL else None)
+    """The engine for a stack: `local` and comparisons use a private config copy (maybe not made yet), all others the
+    tracked file."""
+    if stack == LOCAL or comparison.is_comparison(stack):
+        return Engine(stack, config_file=comparison.config_copy(stack))
+    return Engine(stack)
 
 
 def configure(stack_engine: Engine, cloud: Mapping[str, str]) -> None:

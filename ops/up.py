@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import release_bundle, release_rollout
-from ops import census, local, recover
+from ops import census, comparison, local, recover
 from ops.engine import LOCAL, Engine, OperatorError
 from ops.paths import cache, stack_dir, write_private
 from ops.show import json_line, say, table
@@ -55,6 +55,11 @@ def prepared(engine: Engine) -> Engine:
     return engine
 
 
+def tell_cost(engine: Engine, outputs: dict[str, Any]) -> None:
+    """Tell the program what the stack has cost so far, so that it can say the difference."""
+    engine.extra_env["SEKHA_COST_BEFORE"] = str(outputs.get("monthlyCost") or "")
+
+
 def carry_wheels(engine: Engine) -> None:
     """Tell the program where the release's wheels are, building them first unless they are there."""
     engine.extra_env["SEKHA_WHEELHOUSE"] = str(wheelhouse())
@@ -83,6 +88,9 @@ def up(stack: str) -> None:
     stages = Stages()
     stages.measure("tools", float(os.environ.get("SEKHA_STARTED", time.time())))
     engine = local.engine_of(stack)
+    if comparison.is_comparison(stack):
+        comparison.run(engine, "up")
+        return
     if stack == LOCAL:
         if os.geteuid() != 0:
             raise OperatorError("`make up` boots machines on this one and needs root: run it as root.")
@@ -99,7 +107,9 @@ def up(stack: str) -> None:
     stages.measure("config", started)
 
     refresh = recover.recover(engine) or (["--refresh"] if os.environ.get("REFRESH") == "1" else [])
-    before = engine.outputs().get("stages")
+    outputs = engine.outputs()
+    before = outputs.get("stages")
+    tell_cost(engine, outputs)
     started = time.time()
     replace = replacement(engine) + refresh
     if stack == LOCAL:

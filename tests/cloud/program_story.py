@@ -49,6 +49,7 @@ def main(folder: Path) -> None:
     step("clean", "preview", "--refresh", "--expect-no-changes")
     story["node rights"] = node_rights(rig)
     rig.change(conversations=60000)
+    rig.env["SEKHA_COST_BEFORE"] = story["outputs"]["monthlyCost"]
     step("grow", *up)
     rig.fail_at = "service"
     rig.change(metricsCidrs=["203.0.113.0/24"])
@@ -72,6 +73,8 @@ def main(folder: Path) -> None:
         step("pull request", "preview", "--policy-pack", str(rig.program / "policy"))
     plan = json.loads(rig.pulumi("preview", "--json").stdout)
     story["prod plan"] = [row.get("newState", {}) for row in plan["steps"]]
+    rig.change(compare=True, conversations=500_000)
+    step("compare", *up)
     story["screen"] = "\n".join(screen)
     (folder / "story.json").write_text(json.dumps(story))
     rig.stop()

@@ -137,3 +137,17 @@ def test_the_policy_pack_passes_our_program_and_stops_one_that_drops_the_guards(
     assert step["code"] != 0
     assert "opens tcp/5432 from 0.0.0.0/0: only 22, 80 and 443 may be open" in step["text"]
     assert "there are machines and no volume or database" in step["text"]
+
+
+def test_a_comparing_stack_creates_nothing_and_says_what_is_cheapest(story: dict[str, Any]) -> None:
+    step = story["compare"]
+    assert step["code"] == 0, step["text"]
+    assert step["objects"] == 0
+    assert 'cheapest  : "hetzner: 231.13 EUR a month"' in step["text"]
+    assert "+ 1 created" in step["text"]  # the stack itself
+
+
+def test_a_preview_says_the_difference_in_cost_and_that_prices_are_old(story: dict[str, Any]) -> None:
+    assert "cost: 7.56 EUR a month" in story["grow"]["text"]
+    assert "+2.50 EUR to before" in story["grow"]["text"]
+    assert "(catalogMaxAgeDays: 90)" in story["grow"]["text"]
