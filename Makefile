@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: help secret up down destroy init preview preview-comment proof-preview drift release refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged
+.PHONY: rebuild backup-now backup-list restore help secret up down destroy init preview preview-comment proof-preview drift release refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -33,6 +33,18 @@ outputs: ## the outputs of STACK as one JSON object, secrets included
 
 status: ## the local cloud and the stack at a glance
 	@$(RUN) --tools python -m ops status --stack $(STACK)
+
+rebuild: ## STACK from its config and bucket alone, after its machine and volume are lost; restores the backups
+	@SEKHA_STARTED=$$(date +%s.%N) $(RUN) --tools python -m ops rebuild --stack $(STACK)
+
+backup-now: ## a backup of STACK now (KIND=diff, full or incr)
+	@$(RUN) --tools python -m ops backup-now --stack $(STACK)
+
+backup-list: ## the backups that STACK has
+	@$(RUN) --tools python -m ops backup-list --stack $(STACK)
+
+restore: ## put the newest backup (or TO=2026-11-23T14:05:00+00:00) in the place of STACK's data (asks for its name)
+	@$(RUN) --tools python -m ops restore --stack $(STACK)
 
 destroy: ## delete what STACK has in the cloud (asks for the stack's name unless it is local)
 	@$(RUN) --tools python -m ops destroy --stack $(STACK)

@@ -21,20 +21,24 @@ def volume_of(device: str) -> str:
     return device.rpartition("_")[2] if device else ""
 
 
-def expects(record: Record, device: str) -> bool:
-    """Whether `device` must hold the data already: a machine then refuses to start with an empty database.
+def expects(record: Record, device: str, restorable: bool = False) -> str:
+    """What the machine is told about `device`: "new" (it may be blank), "expected" (it must hold the data already) or
+    "restore" (it holds them, or the backups are restored onto it): it never starts with an empty database by mistake.
 
-    Raises LostDataError when the data were on another device.
+    `restorable`: the bucket holds backups, and restoring them is allowed. Raises LostDataError when the data were on
+    another device and can't be restored.
     """
     last = record.get("device", "")
     if not last or record.get("ended"):
-        return False
+        return "new"
+    if restorable:
+        return "restore"
     if last != device:
         raise LostDataError(
             f"the data were on volume {volume_of(last)} (generation {record.get('served')}), and this machine has "
             f"volume {volume_of(device) or 'none'}; not starting with an empty database"
         )
-    return True
+    return "expected"
 
 
 def published(record: Record, generation: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from infra import data_record, object_store, release_facts, release_rollout, release_sign
+from infra import backups, data_record, object_store, release_facts, release_rollout, release_sign
 from infra.object_store import DESIRED, GENERATIONS, STATUS, Store, StoreConfig
 from infra.release_bundle import Bundle, hash_of_modules
 from infra.release_rollout import ReleaseError, Wanted
@@ -22,6 +22,7 @@ from infra.release_rollout import ReleaseError, Wanted
 # What makes a new release. Credentials are not among it: configure() brings them.
 INPUTS = ("node", "instance_id", "address", "device", "domain", "release", "contents", "signer", "code")
 CODE = (
+    "backups.py",
     "data_record.py",
     "release.py",
     "release_facts.py",
@@ -68,6 +69,7 @@ class ReleaseProvider(ResourceProvider):
         self.store = StoreConfig.from_config(get)
         self.signing_key: str = get("signingKey")
         self.node_secret: str = get("nodeSecretKey") or ""
+        self.restore: str = get("restore") or "auto"
         self.timeout = float(get("releaseTimeout") or 900)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -93,7 +95,9 @@ class ReleaseProvider(ResourceProvider):
         node, began = props["node"], time.monotonic()
         record = store.read_json(GENERATIONS + node)
         try:
-            data = "expected" if data_record.expects(record, props["device"]) else "new"
+            stack = json.loads(props["contents"])["stack"]
+            restorable = self.restore != "never" and backups.any_there(store, stack)
+            data = data_record.expects(record, props["device"], restorable)
         except data_record.LostDataError as error:
             raise ReleaseError(f"{node}: {error}. `make up` says what is known of them, and how to go on") from None
         manifest = {**json.loads(props["contents"]), "data": data}

@@ -14,6 +14,7 @@ from typing import Any
 FIRST_BEACON = 240.0  # seconds a machine may take from its release being there to its first sign of life
 TAKE_UP = 120.0  # seconds a machine that was in touch may take until it reports on the release
 POLL = 0.5
+LONGEST_RESTORE = 12 * 3600.0  # seconds that a restore may take on top of the timeout: its time goes with the data
 
 Beacon = Mapping[str, Any]
 
@@ -53,13 +54,15 @@ def follow(
     sleep: Callable[[float], None] = time.sleep,
     facts: Callable[[], str] = str,
 ) -> Beacon:
-    """Wait until `wanted` serves and return its last beacon; each stage change is said. `timeout` in seconds.
+    """Wait until `wanted` serves and return its last beacon; each stage change is said. `timeout` in seconds, a
+    restore not counted.
 
     `facts` tells what is known about a machine that does not speak.
 
     Raises ReleaseError: with the machine's (redacted) log when a stage failed, or when no beacon or end came in time.
     """
     start, stage, alive = clock(), "", False
+    entered = restoring = 0.0
     while True:
         beacon, now = read(), clock() - start
         if beacon.get("instance_id") == wanted.instance_id and not alive:
@@ -69,8 +72,10 @@ def follow(
             if beacon["stage"] != stage:
                 if stage:
                     say(f"{wanted.node}: {stage} done ({_seconds(beacon, stage)})")
-                stage = beacon["stage"]
+                stage, entered = beacon["stage"], now
                 say(f"{wanted.node}: {stage} ...")
+            if stage == "restore":
+                restoring = now - entered
             if beacon["state"] == "ok":
                 say(f"{wanted.node}: {stage} done ({_seconds(beacon, stage)}), {now:.1f} s in all")
                 return beacon
@@ -78,7 +83,7 @@ def follow(
                 raise ReleaseError(_failure(beacon, wanted))
         if not stage and now > min(TAKE_UP if alive else FIRST_BEACON, timeout):
             raise ReleaseError(_silence(wanted, now, alive, facts() or "nothing more is known"))
-        if now > timeout:
+        if now > timeout + min(restoring, LONGEST_RESTORE):
             raise ReleaseError(
                 f"{wanted.node} is still at stage {stage} after {now:.0f} s; raise sekha:releaseTimeout, or look on "
                 "the machine at: journalctl -u sekha-agent"

@@ -7,10 +7,11 @@ import json
 import os
 import sys
 
-from ops import comparison, recover, up
-from ops.engine import LOCAL, POLICIES, OperatorError
+from ops import backups, comparison, confirm, recover, up
+from ops.engine import LOCAL, ON_LOCAL_CLOUD, POLICIES, OperatorError
 from ops.init import init
 from ops.local import engine_of
+from ops.rebuild import rebuild
 from ops.rotate import rotate
 from ops.secret import secret
 from ops.show import json_line, say
@@ -42,15 +43,8 @@ def drift(stack: str) -> None:
 
 def destroy(stack: str) -> None:
     """Delete the stack's resources. Anything but `local` asks for the stack's name, typed (or CONFIRM=STACK)."""
-    if stack != LOCAL:
-        try:
-            typed = os.environ.get("CONFIRM") or input(f"This deletes all that stack {stack!r} has. Type its name: ")
-        except EOFError:
-            raise OperatorError(
-                f"nobody is there to type the name: set CONFIRM={stack}; nothing was deleted."
-            ) from None
-        if typed != stack:
-            raise OperatorError(f"{typed!r} is not {stack!r}; nothing was deleted.")
+    if stack not in ON_LOCAL_CLOUD:
+        confirm.typed(stack, f"deletes all that stack {stack!r} has")
     engine = up.prepared(engine_of(stack))
     engine.run("destroy", "--yes", "--skip-preview", *recover.recover(engine, destroying=True))
     recover.check_destroyed(engine)
@@ -71,6 +65,10 @@ COMMANDS = {
     "status": status,
     "secret": secret,
     "rotate": rotate,
+    "rebuild": rebuild,
+    "backup-now": backups.backup_now,
+    "backup-list": backups.backup_list,
+    "restore": backups.restore,
 }
 
 

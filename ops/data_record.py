@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from infra import data_record, naming
+from infra import backups, data_record, naming
 from infra.object_store import BACKUPS, DESIRED, GENERATIONS, STATUS, Store, StoreConfig, client
 from infra.reconcile import DataRecord
 from infra.settings import Settings
@@ -33,6 +33,11 @@ def read(settings: Settings) -> DataRecord:
 def end(settings: Settings) -> None:
     """Note that the data were given up on purpose."""
     _with_store(settings, lambda s: s.write_json(_key(settings), data_record.ended(s.read_json(_key(settings)))), None)
+
+
+def restorable(settings: Settings) -> bool:
+    """Whether the bucket holds backups of the stack."""
+    return _with_store(settings, lambda store: backups.any_there(store, settings.stack), False)
 
 
 def note(settings: Settings, conversations: int, as_of: str) -> None:

@@ -17,7 +17,8 @@ from ops.paths import REPO, cache, stack_dir, write_private
 from ops.show import say
 from ops.stale_lock import break_stale
 
-LOCAL = "local"
+LOCAL, DRILL = "local", "drill"
+ON_LOCAL_CLOUD = (LOCAL, DRILL)  # stacks whose cloud this machine serves, with a config copy made by us
 POLICIES = ("--policy-pack", str(REPO / "policy"))
 """What has the engine ask the policy pack about a preview."""
 

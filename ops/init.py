@@ -7,7 +7,7 @@ from getpass import getpass
 
 from infra.config_reader import OBJECT_STORE_KEYS, PROJECT
 from ops import stack_secrets
-from ops.engine import LOCAL, Engine, OperatorError
+from ops.engine import ON_LOCAL_CLOUD, Engine, OperatorError
 from ops.show import say
 
 RECOVERY_ROOT = """\
@@ -31,7 +31,7 @@ def ask(names: list[str]) -> dict[str, str]:
 def init(stack: str) -> None:
     """Generate API key, stack key and signing key of `stack` where missing; ask for the object store's keys. Existing
     ones are never replaced."""
-    if stack == LOCAL:
+    if stack in ON_LOCAL_CLOUD:
         raise OperatorError("`make up` generates the secrets of `local` itself; init is for the other stacks.")
     engine = Engine(stack)
     engine.require_config()

@@ -17,10 +17,14 @@ import yaml
 
 from infra import keys
 from ops import comparison, stack_secrets
-from ops.engine import LOCAL, Engine, OperatorError
+from ops.engine import LOCAL, ON_LOCAL_CLOUD, Engine, OperatorError
 from ops.paths import REPO, write_private
 
-BUCKET_NAME = "sekha-local"
+OVERRIDES = "overrides.json"  # in the stack's folder: config values that win over the template's (the drill's region)
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def start_cloud() -> dict[str, float]:
@@ -65,7 +69,9 @@ def ssh_key(folder: Path) -> str:
     return keys.public_key(path.read_text())
 
 
-def plain_config(template: Mapping[str, Any], cloud: Mapping[str, str], public_key: str) -> dict[str, Any]:
+def plain_config(
+    template: Mapping[str, Any], cloud: Mapping[str, str], public_key: str, stack: str = LOCAL
+) -> dict[str, Any]:
     """The stack config without secrets: the tracked template, the cloud's addresses, the SSH key."""
     config = dict(template.get("config") or {})
     config["hcloud:endpoint"] = cloud["HCLOUD_ENDPOINT"]
@@ -73,7 +79,7 @@ def plain_config(template: Mapping[str, Any], cloud: Mapping[str, str], public_k
     config["sekha:bucket"] = {
         "endpoint": cloud["S3_ENDPOINT"],
         "region": cloud["S3_REGION"],
-        "name": BUCKET_NAME,
+        "name": f"sekha-{stack}",
         "addressing": "path",
         "caFile": cloud["S3_CA_FILE"],
     }
@@ -96,7 +102,7 @@ def secret_config(cloud: Mapping[str, str], present: Mapping[str, str]) -> dict[
 def engine_of(stack: str) -> Engine:
     """The engine for a stack: `local` and comparisons use a private config copy (maybe not made yet), all others the
     tracked file."""
-    if stack == LOCAL or comparison.is_comparison(stack):
+    if stack in ON_LOCAL_CLOUD or comparison.is_comparison(stack):
         return Engine(stack, config_file=comparison.config_copy(stack))
     return Engine(stack)
 
@@ -104,12 +110,13 @@ def engine_of(stack: str) -> Engine:
 def configure(stack_engine: Engine, cloud: Mapping[str, str]) -> None:
     """Write the private config copy: plain values anew, secrets kept, changed or generated."""
     path = stack_engine.config_path
-    template = yaml.safe_load((REPO / f"Pulumi.{stack_engine.stack}.yaml").read_text()) or {}
+    template = yaml.safe_load((REPO / f"Pulumi.{LOCAL}.yaml").read_text()) or {}
     before = stack_engine.config()
     content: dict[str, Any] = {name: before[name] for name in ("secretsprovider", "encryptionsalt") if name in before}
     config_before: dict[str, Any] = before.get("config") or {}
     kept = {name: value for name, value in config_before.items() if isinstance(value, dict) and "secure" in value}
-    content["config"] = plain_config(template, cloud, ssh_key(path.parent)) | kept
+    overrides: dict[str, Any] = json.loads(text) if (text := _text(path.with_name(OVERRIDES))) else {}
+    content["config"] = plain_config(template, cloud, ssh_key(path.parent), stack_engine.stack) | overrides | kept
     write_private(path, yaml.safe_dump(content, sort_keys=True))
     stack_engine.select()
     for name, value in secret_config(cloud, stack_engine.secrets()).items():

@@ -136,6 +136,8 @@ def _accept(lost: str, settings: Settings) -> None:
     if os.environ.get("ACCEPT_DATA_LOSS") == stack:
         say(f"{lost or 'if its data are gone'}: accepted, going on with an empty database where none is found")
         data_record.end(settings)
+    elif lost and settings.backups.restore != "never" and data_record.restorable(settings):
+        say(f"{lost}: restoring")
     elif lost:
         raise OperatorError(
             f"{lost}. Nothing was changed. If the volume is elsewhere, give it back its labels; if the data are gone "

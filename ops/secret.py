@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 
-from ops.engine import LOCAL, Engine, OperatorError
+from ops.engine import ON_LOCAL_CLOUD, Engine, OperatorError
 from ops.show import say
 
 
@@ -15,7 +15,7 @@ def secret(stack: str) -> None:
     name = os.environ.get("NAME", "")
     if not name:
         raise OperatorError("NAME is missing, e.g.: make secret STACK=prod NAME=bucketAccessKey")
-    if stack == LOCAL:
+    if stack in ON_LOCAL_CLOUD:
         raise OperatorError("the secrets of `local` come from its local cloud with each `make up`.")
     engine = Engine(stack)
     engine.require_config()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from ops import recover
-from ops.engine import LOCAL, OperatorError
+from ops.engine import ON_LOCAL_CLOUD, OperatorError
 from ops.local import engine_of
 from ops.paths import REPO
 from ops.show import json_line, table
@@ -14,7 +14,7 @@ from ops.show import json_line, table
 
 def status(stack: str) -> None:
     """Print the local cloud's own status (for `local`) and the stack's public outputs."""
-    if stack == LOCAL:
+    if stack in ON_LOCAL_CLOUD:
         subprocess.run([sys.executable, "-m", "localcloud", "status"], cwd=REPO, check=False)
     engine = engine_of(stack)
     outputs: dict[str, object] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from infra import release_bundle, release_rollout
 from ops import census, comparison, local, recover
-from ops.engine import LOCAL, Engine, OperatorError
+from ops.engine import ON_LOCAL_CLOUD, Engine, OperatorError
 from ops.paths import cache, stack_dir, write_private
 from ops.show import json_line, say, table
 
@@ -48,7 +48,7 @@ def wheelhouse() -> Path:
 
 def prepared(engine: Engine) -> Engine:
     """An engine with what every program run needs: passphrase, wheels, and for `local` the running cloud's config."""
-    if engine.stack != LOCAL:
+    if engine.stack not in ON_LOCAL_CLOUD:
         engine.require_config()
     carry_wheels(engine)
     configure(engine)
@@ -67,7 +67,7 @@ def carry_wheels(engine: Engine) -> None:
 
 def configure(engine: Engine) -> None:
     """Make sure of stack and passphrase; for `local` also of the config that its running cloud gives."""
-    if engine.stack == LOCAL:
+    if engine.stack in ON_LOCAL_CLOUD:
         local.configure(engine, local.cloud_env())
     else:
         engine.select()
@@ -91,7 +91,7 @@ def up(stack: str) -> None:
     if comparison.is_comparison(stack):
         comparison.run(engine, "up")
         return
-    if stack == LOCAL:
+    if stack in ON_LOCAL_CLOUD:
         if os.geteuid() != 0:
             raise OperatorError("`make up` boots machines on this one and needs root: run it as root.")
         stages.seconds |= local.start_cloud()
@@ -112,7 +112,7 @@ def up(stack: str) -> None:
     tell_cost(engine, outputs)
     started = time.time()
     replace = replacement(engine) + refresh
-    if stack == LOCAL:
+    if stack in ON_LOCAL_CLOUD:
         engine.up("--yes", "--skip-preview", *replace)
     else:
         engine.up(*(["--yes"] if YES else []), *replace, interactive=not YES)

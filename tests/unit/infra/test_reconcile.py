@@ -99,11 +99,14 @@ DEVICE, OTHER = "/dev/disk/by-id/scsi-0HC_Volume_7", "/dev/disk/by-id/scsi-0HC_V
 
 def test_the_bucket_remembers_from_the_first_serving_to_the_end() -> None:
     record = data_record.published({}, 1)
-    assert not data_record.expects(record, DEVICE), "a first release that failed may be tried again on a blank volume"
+    assert data_record.expects(record, DEVICE) == "new", (
+        "a first release that failed may be tried again on a blank volume"
+    )
     record = data_record.served(record, 1, DEVICE)
-    assert data_record.expects(record, DEVICE)
+    assert data_record.expects(record, DEVICE) == "expected"
+    assert data_record.expects(record, OTHER, restorable=True) == "restore"
     with pytest.raises(data_record.LostDataError, match=r"on volume 7 \(generation 1\), and this machine has volume 8"):
         data_record.expects(record, OTHER)
-    assert not data_record.expects(data_record.ended(record), OTHER)
+    assert data_record.expects(data_record.ended(record), OTHER, restorable=True) == "new"
     again = data_record.served(data_record.published(data_record.ended(record), 2), 2, OTHER)
     assert again == {"generation": 2, "device": OTHER, "served": 2}

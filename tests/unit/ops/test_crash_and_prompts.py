@@ -76,7 +76,7 @@ def test_status_says_why_a_stack_can_not_be_read(
 def test_destroy_without_a_terminal_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONFIRM", raising=False)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    with pytest.raises(OperatorError, match="set CONFIRM=prod; nothing was deleted"):
+    with pytest.raises(OperatorError, match="set CONFIRM=prod; nothing was changed"):
         ops_main.destroy("prod")
 
 

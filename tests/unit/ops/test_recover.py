@@ -108,6 +108,7 @@ def test_lost_data_stop_everything_until_the_loss_is_accepted(
 ) -> None:
     ended: list[object] = []
     monkeypatch.setattr(data_record, "end", ended.append)
+    monkeypatch.setattr(data_record, "restorable", lambda _: False)
     _decided(monkeypatch, Decision(lost="the volume 2 is gone", missing=(Known("u::data", cloud.VOLUME, "data", "2"),)))
     for word in ("", "1", "other"):
         monkeypatch.setenv("ACCEPT_DATA_LOSS", word)
@@ -118,6 +119,12 @@ def test_lost_data_stop_everything_until_the_loss_is_accepted(
     monkeypatch.setenv("ACCEPT_DATA_LOSS", "test")
     assert recover.recover(engine) == ["--refresh"]
     assert ended == [samples.settings()]
+
+
+def test_lost_data_are_restored_where_there_are_backups(engine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_record, "restorable", lambda _: True)
+    _decided(monkeypatch, Decision(lost="the volume 2 is gone", missing=(Known("u::data", cloud.VOLUME, "data", "2"),)))
+    assert recover.recover(engine) == ["--refresh"]
 
 
 def _look(monkeypatch: pytest.MonkeyPatch, found: list[Found], record: DataRecord | None, *rows: str) -> Decision:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from sekha_backup import files, lease, machine, recovery, repository, restore
+from sekha_backup import files, lease, machine, nudge, recovery, repository, restore
 from sekha_backup.machine import MAIN, RefusedError
 
 
@@ -53,10 +53,11 @@ def show(as_json: bool) -> None:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="sekha-backup", description=__doc__)
     commands = made.add_subparsers(dest="command", required=True)
-    for name in ("bring-up", "stanza", "hold", "release", "files"):
+    for name in ("bring-up", "stanza", "nudge", "hold", "release", "files"):
         commands.add_parser(name)
     commands.add_parser("now").add_argument("kind", choices=("first", "full", "diff", "incr"))
     commands.add_parser("list").add_argument("--json", action="store_true")
+    commands.add_parser("trial").add_argument("--to", default="")
     back = commands.add_parser("restore")
     back.add_argument("--to", default="", help="a time, e.g. 2026-11-23T14:05:00+00:00; without it the newest state")
     back.add_argument("--confirm", default="", help="the stack's name, because the present data is replaced")
@@ -73,6 +74,8 @@ def main() -> int:
                 restore.bring_up()
             case "stanza":
                 stanza()
+            case "nudge":
+                nudge.nudge()
             case "hold":
                 lease.hold()
             case "release":
@@ -84,6 +87,8 @@ def main() -> int:
                 now(options.kind)
             case "list":
                 show(options.json)
+            case "trial":
+                print(json.dumps(restore.trial(options.to)))
             case "restore":
                 restore.in_place(options.to, options.confirm)
     except (RefusedError, OSError, lease.LostError, subprocess.SubprocessError) as error:

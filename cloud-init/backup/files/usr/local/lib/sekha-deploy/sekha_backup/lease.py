@@ -20,6 +20,7 @@ from typing import Any
 from sekha_backup import machine
 from sekha_backup.bucket import Answer, Bucket
 from sekha_backup.machine import RefusedError
+from sekha_backup.nudge import nudge
 
 RENEW, TTL = 20.0, 60.0  # seconds
 CLOCK = 2.0  # seconds that the store's Last-Modified may be rounded
@@ -145,6 +146,7 @@ def hold() -> None:
     """The daemon sekha-lease: renew until told to stop, fence when the lease is lost."""
     lease, complaint = of_this_machine(), ""
     while not machine.FENCED.exists():
+        nudge()
         try:
             lease.renew()
             complaint = ""

@@ -16,6 +16,7 @@ ROOT = Path(os.environ.get("SEKHA_DEPLOY_ROOT", "/"))
 ETC, RUN, DATA = ROOT / "etc/sekha-deploy", ROOT / "run/sekha-deploy", ROOT / "srv/sekha"
 CLUSTERS = DATA / "postgresql/17"
 MAIN, RESTORING = CLUSTERS / "main", CLUSTERS / "restoring"  # the cluster that serves; one that is being restored
+TRIAL = CLUSTERS / "trial"  # one that is restored only to look at it
 RESTORED, FENCED = CLUSTERS / "restored.json", DATA / "fenced.json"
 CHROMA, CADDY = DATA / "chroma", DATA / "caddy"
 STANZA = "sekha"
@@ -88,6 +89,12 @@ def place(
 def orders() -> dict[str, Any]:
     """What the release says about backups (backup.json): restore, restore_to, restore_from."""
     return read(ETC / "backup.json")
+
+
+def had_data() -> bool:
+    """Whether the release says that this stack's database has served before."""
+    text = read(ROOT / "var/lib/sekha-deploy/applied.json").get("manifest")
+    return text is not None and json.loads(text).get("data") in ("expected", "restore")
 
 
 def instance() -> str:

@@ -18,11 +18,12 @@ LAST = re.compile(r"last completed transaction was at log time ([^\n]+)")
 SAY_EVERY = 10.0  # seconds between two lines of progress
 
 
-def settings(data: Path, shared_buffers_mb: int) -> str:
+def settings(data: Path, shared_buffers_mb: int, archive: bool) -> str:
     """postgresql.conf for the replay.
 
     No fsync: whatever interrupts it, the restore starts over with pgBackRest's --delta, which mends by checksum; the
-    end is one `sync`. No hot standby: nobody may read what is not whole yet. The archive gets the new timeline.
+    end is one `sync`. No hot standby: nobody may read what is not whole yet. The archive gets the new timeline if
+    `archive`: a trial must leave no trace there.
     """
     options = {
         "data_directory": f"'{data}'",
@@ -37,7 +38,7 @@ def settings(data: Path, shared_buffers_mb: int) -> str:
         "checkpoint_timeout": "1h",
         "maintenance_io_concurrency": 64,
         "autovacuum": "off",
-        "archive_mode": "on",
+        "archive_mode": "on" if archive else "off",
         "archive_command": f"'pgbackrest --stanza={STANZA} --pg1-path={data} archive-push \"%p\"'",
         "log_timezone": "'UTC'",
         "timezone": "'UTC'",
@@ -55,7 +56,7 @@ def control(data: Path) -> tuple[str, int]:
     return found["Database cluster state"], int(found["Latest checkpoint's TimeLineID"])
 
 
-def replay(data: Path, shared_buffers_mb: int) -> str:
+def replay(data: Path, shared_buffers_mb: int, archive: bool = True) -> str:
     """Recover, promote and stop the cluster in `data`; returns the log time of its last transaction, "" = none.
 
     Raises RefusedError when the target is not reached or the archive has a hole, in words for the operator.
@@ -63,7 +64,7 @@ def replay(data: Path, shared_buffers_mb: int) -> str:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, mode=0o700)
     for name, text in (
-        ("postgresql.conf", settings(data, shared_buffers_mb)),
+        ("postgresql.conf", settings(data, shared_buffers_mb, archive)),
         ("pg_hba.conf", "local all postgres peer\n"),
         ("pg_ident.conf", ""),
     ):

@@ -21,7 +21,7 @@ from typing import Any
 from sekha_backup import files, machine, recovery, repository
 from sekha_backup.decide import Action, Facts, decide
 from sekha_backup.lease import Lease, of_this_machine, say
-from sekha_backup.machine import CHROMA, CLUSTERS, FENCED, MAIN, RESTORED, RESTORING, RefusedError
+from sekha_backup.machine import CHROMA, CLUSTERS, FENCED, MAIN, RESTORED, RESTORING, TRIAL, RefusedError
 from sekha_backup.repository import Backup
 
 
@@ -92,7 +92,8 @@ def bring_up() -> None:
     source = Source(place.stack, (), ()) if has_data else choose_source(orders)
     state, _ = lease.look()
     asked = bool(orders.get("restore_from") or orders.get("restore_to"))
-    facts = Facts(orders.get("restore", "auto"), has_data, bool(source.backups), bool(state.get("data")), asked, fenced)
+    had_data = bool(state.get("data")) or machine.had_data()
+    facts = Facts(orders.get("restore", "auto"), has_data, bool(source.backups), had_data, asked, fenced)
     action = decide(facts)
     lease.take()
     if action is Action.RESTORE:
@@ -122,10 +123,10 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     if MAIN.exists():
         raise RefusedError(f"{MAIN} exists; a restore never goes over it")
     _folder("postgres", "0750", CLUSTERS.parent, CLUSTERS)
-    _room(source.backups)
+    _room(source.backups, RESTORING)
     began = time.monotonic()
     say(f"restoring stack {source.stack} to {target.isoformat() if target else 'its newest state'}")
-    label = download(source, target)
+    label = download(source, target, RESTORING)
     downloaded = time.monotonic()
     repository.ensure_stanza(RESTORING)
     size = _bytes(RESTORING)
@@ -152,18 +153,48 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     say(f"restored: {json.dumps(report)}")
 
 
-def download(source: Source, target: datetime.datetime | None) -> str:
-    """The files of the right backup into RESTORING; returns its label. Goes on where a killed try stopped."""
-    if RESTORING.exists() and not any((RESTORING / name).exists() for name in ("PG_VERSION", "backup.manifest")):
-        shutil.rmtree(RESTORING)  # pgBackRest would not know it again
-    fresh = not RESTORING.exists()
-    RESTORING.mkdir(mode=0o700, exist_ok=True)
-    shutil.chown(RESTORING, "postgres", "postgres")
-    (RESTORING / "postmaster.pid").unlink(missing_ok=True)
+def trial(target: str = "", keep: bool = False) -> dict[str, Any]:
+    """Restore into a throw-away cluster beside the one that serves, leaving no trace in the archive; what it took.
+
+    With `keep` the promoted, stopped cluster stays in TRIAL for the caller to look at. Raises RefusedError.
+    """
+    place, when, backups = machine.own_place(), parse_target(target), repository.backups()
+    if not backups:
+        raise RefusedError("the repository holds no backup")
+    check_target(when, backups)
+    shutil.rmtree(TRIAL, ignore_errors=True)
+    _room(backups, TRIAL)
+    try:
+        began = time.monotonic()
+        label = download(Source(place.stack, (), backups), when, TRIAL)
+        downloaded, size = time.monotonic(), _bytes(TRIAL)
+        last = recovery.replay(TRIAL, machine.orders().get("shared_buffers_mb", 128), archive=False)
+        replayed = time.monotonic()
+    except BaseException:
+        shutil.rmtree(TRIAL, ignore_errors=True)
+        raise
+    if not keep:
+        shutil.rmtree(TRIAL)
+    return {
+        "backup": label,
+        "last_transaction": last,
+        "bytes": size,
+        "seconds": {"download": round(downloaded - began, 2), "replay": round(replayed - downloaded, 2)},
+    }
+
+
+def download(source: Source, target: datetime.datetime | None, folder: Path) -> str:
+    """The files of the right backup into `folder`; returns its label. Goes on where a killed try stopped."""
+    if folder.exists() and not any((folder / name).exists() for name in ("PG_VERSION", "backup.manifest")):
+        shutil.rmtree(folder)  # pgBackRest would not know it again
+    fresh = not folder.exists()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    shutil.chown(folder, "postgres", "postgres")
+    (folder / "postmaster.pid").unlink(missing_ok=True)
     # Of backups made before the target the newest; pgBackRest would take another, with a warning, where none is.
     fitting = [backup for backup in source.backups if target is None or backup.stop <= target]
     label = max(fitting, key=lambda backup: backup.stop).label
-    how = [f"--set={label}", f"--pg1-path={RESTORING}", "--target-action=promote" if target else "--type=default"]
+    how = [f"--set={label}", f"--pg1-path={folder}", "--target-action=promote" if target else "--type=default"]
     if target:
         how = [*how, "--type=time", f"--target={target.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S.%f}+00"]
     repository.pgbackrest(
@@ -172,10 +203,10 @@ def download(source: Source, target: datetime.datetime | None) -> str:
     return label
 
 
-def _room(backups: Sequence[Backup]) -> None:
+def _room(backups: Sequence[Backup], folder: Path) -> None:
     """Refuse a restore that the volume can't hold (the database, and a tenth for its log). Raises RefusedError."""
     need, free = max(backup.size for backup in backups) * 1.1, shutil.disk_usage(CLUSTERS).free
-    have = _bytes(RESTORING) if RESTORING.exists() else 0
+    have = _bytes(folder) if folder.exists() else 0
     if need > free + have:
         raise RefusedError(
             f"the backup needs {need / 1e9:.1f} GB and the volume has {free / 1e9:.1f} GB free: raise "
