@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 from infra.object_store import BACKUPS, Store
 
 STANZA = "sekha"  # pgBackRest's name of the database; cloud-init/backup knows it too
@@ -12,7 +14,13 @@ def prefix(stack: str) -> str:
     return f"{BACKUPS}{stack}/"
 
 
-def any_there(store: Store, stack: str) -> bool:
+def repository(stack: str, stack_key: str) -> str:
+    """pgBackRest's repository: one for each stack key, because it can be read with that key alone."""
+    name = hmac.digest(bytes.fromhex(stack_key), b"sekha-backup-name", "sha256").hex()
+    return f"{prefix(stack)}postgres-{name[:8]}/"
+
+
+def any_there(store: Store, stack: str, stack_key: str) -> bool:
     """Whether a backup was ever completed and its record is still there (pgBackRest writes one per backup)."""
-    history = f"{prefix(stack)}postgres/backup/{STANZA}/backup.history/"
+    history = f"{repository(stack, stack_key)}backup/{STANZA}/backup.history/"
     return bool(store.s3.list_objects_v2(Bucket=store.bucket, Prefix=history, MaxKeys=1).get("Contents"))

@@ -70,6 +70,7 @@ class ReleaseProvider(ResourceProvider):
         self.signing_key: str = get("signingKey")
         self.node_secret: str = get("nodeSecretKey") or ""
         self.restore: str = get("restore") or "auto"
+        self.stack_key: str = get("stackKey")
         self.timeout = float(get("releaseTimeout") or 900)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -96,7 +97,7 @@ class ReleaseProvider(ResourceProvider):
         record = store.read_json(GENERATIONS + node)
         try:
             stack = json.loads(props["contents"])["stack"]
-            restorable = self.restore != "never" and backups.any_there(store, stack)
+            restorable = self.restore != "never" and backups.any_there(store, stack, self.stack_key)
             data = data_record.expects(record, props["device"], restorable)
         except data_record.LostDataError as error:
             raise ReleaseError(f"{node}: {error}. `make up` says what is known of them, and how to go on") from None

@@ -37,7 +37,9 @@ def end(settings: Settings) -> None:
 
 def restorable(settings: Settings) -> bool:
     """Whether the bucket holds backups of the stack."""
-    return _with_store(settings, lambda store: backups.any_there(store, settings.stack), False)
+    return _with_store(
+        settings, lambda store: backups.any_there(store, settings.stack, settings.secrets.stack_key), False
+    )
 
 
 def note(settings: Settings, conversations: int, as_of: str) -> None:

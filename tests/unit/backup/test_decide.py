@@ -34,7 +34,7 @@ def test_action(facts: dict[str, object], action: Action) -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"had_data": True}, "repository in the bucket is empty now"),
+        ({"had_data": True}, "the repository that its stackKey opens is empty"),
         ({"asked": True}, "no backup to restore from"),
         ({"has_data": True, "fenced": "sekha-prod-1 (42)"}, "lost its lease to sekha-prod-1 (42)"),
         ({"mode": "never", "has_data": True, "fenced": "x"}, "remove /srv/sekha/fenced.json"),

@@ -48,7 +48,8 @@ def decide(facts: Facts) -> Action:
         raise RefusedError("sekha:restoreFrom or sekha:restoreTo is set and there is no backup to restore from")
     if facts.had_data:
         raise RefusedError(
-            "this stack has had backups and its repository in the bucket is empty now: not starting with an empty "
-            "database. Bring the object versions back (docs/backup.md); or set sekha:restore to never to begin anew"
+            "this stack has had backups and the repository that its stackKey opens is empty: not starting with an "
+            "empty database. After a rotation of stackKey, give back the key of before; else bring the object versions "
+            "back (docs/backup.md); or set sekha:restore to never to begin anew"
         )
     return Action.START

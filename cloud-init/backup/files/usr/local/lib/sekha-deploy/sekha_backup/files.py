@@ -74,7 +74,7 @@ def save(place: Place, folder: Path = machine.CADDY, done: Path = DONE) -> bool:
     digest = hashlib.sha256(plain).hexdigest()
     if not plain or not any(folder.iterdir()) or (done.exists() and done.read_text() == digest):
         return False
-    Bucket(place).put(place.prefix + "caddy", seal(plain, place.derived(FILES)))
+    Bucket(place).put(place.named("caddy"), seal(plain, place.derived(FILES)))
     machine.write(done, digest)
     return True
 
@@ -83,7 +83,7 @@ def bring_back(place: Place, folder: Path = machine.CADDY) -> bool:
     """The bucket's files into the folder unless it holds something; whether it did. Raises RefusedError, OSError."""
     if folder.is_dir() and any(folder.iterdir()):
         return False
-    answer = Bucket(place).get(place.prefix + "caddy")
+    answer = Bucket(place).get(place.named("caddy"))
     if answer.status == 404:
         return False
     plain = unseal(answer.body, place.derived(FILES))

@@ -21,7 +21,7 @@ RESTORED, FENCED = CLUSTERS / "restored.json", DATA / "fenced.json"
 CHROMA, CADDY = DATA / "chroma", DATA / "caddy"
 STANZA = "sekha"
 BINARIES = Path("/usr/lib/postgresql/17/bin")
-CIPHER, FILES = b"sekha-backup-cipher", b"sekha-backup-files"  # what a key is derived for
+CIPHER, FILES, NAME = b"sekha-backup-cipher", b"sekha-backup-files", b"sekha-backup-name"  # what a key is derived for
 
 
 class RefusedError(Exception):
@@ -46,6 +46,10 @@ class Place:
     def prefix(self) -> str:
         """Where in the bucket everything of the stack's backups is."""
         return f"backups/{self.stack}/"
+
+    def named(self, what: str) -> str:
+        """The key of something that only this stack key opens: another one (after a rotation) begins beside it."""
+        return f"{self.prefix}{what}-{self.derived(NAME)[:8]}"
 
     def derived(self, purpose: bytes) -> str:
         """A key for one purpose, in hex: HMAC-SHA256 of the purpose under the stack key (RFC 5869's expand step)."""

@@ -39,7 +39,7 @@ def settings(place: Place) -> str:
     access, secret, _ = place.keys()
     options = {
         "repo1-type": "s3",
-        "repo1-path": f"/{place.prefix}postgres",
+        "repo1-path": f"/{place.named('postgres')}",
         "repo1-s3-bucket": place.name,
         "repo1-s3-endpoint": url.hostname,
         "repo1-storage-port": url.port or 443,
