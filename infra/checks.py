@@ -50,7 +50,8 @@ def conversations(value: int) -> int:
         raise BadValueError(f"is beyond anything this can plan; give a number from 1 to {SINGLE_SERVER_LIMIT - 1}")
     if value >= SINGLE_SERVER_LIMIT:
         raise BadValueError(
-            f"needs a cluster, which this version does not build; use at most {SINGLE_SERVER_LIMIT - 1} (one server)"
+            f"needs a cluster, which this version plans (make costs CONVERSATIONS={value}) but does not build; "
+            f"use at most {SINGLE_SERVER_LIMIT - 1} (one server)"
         )
     return value
 
