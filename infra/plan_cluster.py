@@ -52,7 +52,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class ClusterPlan:
-    """What a cluster consists of. `choices` in order of preference; `firewall` is the machines', `public` the balancer's."""
+    """What a cluster consists of. `choices` in order of preference; `firewall` for machines, `public` for the LB."""
 
     stack: str
     cloud: str
