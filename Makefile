@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: rebuild backup-now backup-list restore help secret up down destroy init preview preview-comment proof-preview drift release refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged
+.PHONY: rebuild backup-now backup-list restore help secret up down destroy init preview preview-comment proof-preview drift release refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged compose proof-docker
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -78,7 +78,7 @@ fmt: ## format, sort imports, mend simple things
 bench-service: ## the service next to its floors, at 1 and 32 clients, 2,000 and 100,000 conversations (10 minutes); ARGS="--only get ..."
 	@$(RUN) --dev bench/run service $(ARGS)
 
-.PHONY: bench-faults
+.PHONY: bench-faults compose proof-docker
 bench-faults: ## faults while clients write: acknowledged and present rows, errors, seconds until healthy (10 minutes)
 	@$(RUN) --dev bench/run faults
 
@@ -145,3 +145,9 @@ proof-crashes: ## kill -9 and power cuts at many points of up and destroy; each 
 
 proof-acknowledged: ## kill -9 of service and PostgreSQL under writes: acknowledged conversations counted, all present (ROUNDS=6)
 	@$(RUN) --tools python -m proof.acknowledged
+
+compose: ## the Docker stack STACK as a compose.yaml with its files, in the folder OUT
+	@$(RUN) --tools python -m ops compose --stack $(STACK)
+
+proof-docker: ## the Docker stack on a Docker engine inside a machine of the local cloud (10 minutes)
+	@$(RUN) --dev --tools python -m proof.docker

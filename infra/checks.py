@@ -41,6 +41,22 @@ def stack_name(value: str) -> str:
     return value
 
 
+def docker_host(value: str) -> str:
+    """The address of a Docker engine: a socket here, SSH, or TCP on loopback (whoever reaches plain TCP is root)."""
+    parts = urlsplit(value)
+    if (parts.scheme == "unix" and parts.path.startswith("/")) or (parts.scheme == "ssh" and parts.hostname):
+        return value
+    if parts.scheme == "tcp" and parts.hostname in LOOPBACK:
+        return value
+    raise BadValueError("must be unix:///var/run/docker.sock or ssh://user@host (tcp:// only on loopback)")
+
+
+def image(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][\w./:@-]{0,254}", value):
+        raise BadValueError("is no image reference; write e.g. postgres:17-trixie@sha256:...")
+    return value
+
+
 def conversations(value: int) -> int:
     if value < 1:
         raise BadValueError(

@@ -35,6 +35,7 @@ ACCESS: Mapping[str, Access] = {
         Token("digitalocean:token", ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"), checks.digitalocean_token),
         ("bucketAccessKey", "bucketSecretKey"),  # the node's key is made by the program
     ),
+    "docker": Access(None, ()),  # a socket, or SSH with the operator's own keys
     "aws": Access(None, ()),  # the operator's own credentials, and the machine's role
 }
 NOTHING = Access(None, ())

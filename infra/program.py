@@ -20,6 +20,7 @@ from infra import (
     guards,
     keys,
     plan,
+    program_docker,
     release,
     release_bundle,
     release_secrets,
@@ -30,7 +31,7 @@ from infra.clouds import CloudError, Machine, Placement
 from infra.config_reader import PROJECT
 from infra.cost import Cost
 from infra.plan import Plan
-from infra.settings import Settings, SettingsError, parse
+from infra.settings import DOCKER, Settings, SettingsError, parse
 
 COST_BEFORE = "SEKHA_COST_BEFORE"
 """What the stack cost after the last up, e.g. "5.06 EUR"; ops/ sets it, so that a preview can tell the difference."""
@@ -44,7 +45,7 @@ def main() -> None:
             compare_stack.run(pulumi.get_stack(), config)
             return
         settings, offer, made, placement, price = decide(pulumi.get_stack(), config)
-        stage0 = bootstrap.Stage0(settings, made.node.name, offer)
+        stage0 = None if settings.cloud == DOCKER else bootstrap.Stage0(settings, made.node.name, offer)
     except (SettingsError, CloudError, bootstrap.TooLargeError) as error:
         raise pulumi.RunError(str(error)) from None
     for topic, line in plan.describe(made, placement.choice, placement.why).items():
@@ -52,6 +53,9 @@ def main() -> None:
     pulumi.log.info(f"cost: {price}{cost.since(price, os.environ.get(COST_BEFORE, ''))}")
     for note in (*placement.notes, *price_warnings(settings)):
         pulumi.log.warn(note)
+    if stage0 is None:
+        program_docker.run(settings, offer, made, placement, price, cache(), lambda ca_pem: keep_ca(settings, ca_pem))
+        return
     machine = clouds.load(settings.cloud).build(made, placement, offer, stage0)
     outputs(settings, machine, price, roll_out(settings, offer, made, placement, machine))
 
@@ -131,22 +135,23 @@ def cache() -> Path:
     return release.blob_folder("").parent.parent
 
 
+def keep_ca(settings: Settings, ca_pem: str) -> str:
+    """Store the certificate of the stack's own authority in its folder; the file's path, "" without a certificate."""
+    if not ca_pem:
+        return ""
+    ca_file = Path(release.blob_folder(settings.stack)).parent / "ca.pem"
+    if not pulumi.runtime.is_dry_run():
+        ca_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ca_file.write_text(ca_pem)
+    return str(ca_file)
+
+
 def outputs(settings: Settings, machine: Machine, price: Cost, made: release.Release) -> None:
     """Export what docs/configuration.md lists."""
-    ca_file = Path(release.blob_folder(settings.stack)).parent / "ca.pem"
-
-    def keep(ca_pem: str) -> str:
-        if not ca_pem:
-            return ""
-        if not pulumi.runtime.is_dry_run():
-            ca_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            ca_file.write_text(ca_pem)
-        return str(ca_file)
-
     pulumi.export("url", machine.address.apply(lambda address: f"https://{settings.domain or address}"))
     pulumi.export("address", machine.address)
     pulumi.export("apiKey", pulumi.Output.secret(settings.secrets.api_key))
-    pulumi.export("caFile", made.ca_pem.apply(keep))
+    pulumi.export("caFile", made.ca_pem.apply(lambda ca_pem: keep_ca(settings, ca_pem)))
     pulumi.export("ssh", machine.login or machine.address.apply(lambda address: ssh_command(settings, address)))
     pulumi.export("monthlyCost", f"{price.total} {price.currency}")
     pulumi.export("release", made.release)

@@ -103,6 +103,14 @@ def render_machine(
     return [replace(first, config=_cloud_config(document), packages=tuple(packages), early=(), users=()), *rendered[1:]]
 
 
+def render_file(role: str, path: str, variables: Mapping[str, object]) -> str:
+    """One template of a role's files/, e.g. etc/sekha/config.toml.j2, for use outside of a machine. Raises RoleError.
+
+    Where it differs outside (addresses of the other parts), it takes a variable whose default is a machine's value.
+    """
+    return _render(CLOUD_INIT / role / "files" / path, variables)
+
+
 def _files(role_dir: Path, variables: Mapping[str, object]) -> list[tuple[dict[str, str], bool]]:
     """The role's files as cloud-init write_files entries, each with whether it precedes the packages."""
     folder, listed = role_dir / "files", role_dir / "files.yaml"

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from urllib.parse import urlsplit
 
 from infra import bucket_place, catalog, checks, cloud_access, restore_settings
 from infra.config_reader import PROJECT, Problem, Reader, SettingsError
 
 __all__ = ["Bucket", "Problem", "Secrets", "Settings", "SettingsError", "parse"]
 
-FOREIGN_NAMESPACES = ("hcloud", "digitalocean", "aws", "pulumi")
+FOREIGN_NAMESPACES = ("hcloud", "digitalocean", "aws", "docker", "pulumi")
+DOCKER = "docker"
+LOCAL_DOCKER = "unix:///var/run/docker.sock"
+IMAGES = ("base", "service", "chroma", "postgres", "caddy")
 SECRET_KEYS = (
     "apiKey",
     "stackKey",
@@ -41,6 +45,7 @@ KEYS = (
     "releaseTimeout",
     "bucket",
     "trustedSigners",
+    "images",
     *restore_settings.KEYS,
     *restore_settings.SECRET_KEYS,
     *SECRET_KEYS,
@@ -99,6 +104,13 @@ class Settings:
     backups: restore_settings.Backups
     hcloud_endpoint: str
     secrets: Secrets
+    docker_host: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def docker_address(self) -> str:
+        """Where a Docker stack's ports are: the host that Docker is reached on by SSH, else this machine."""
+        return urlsplit(self.docker_host).hostname or "localhost"
 
 
 def _same(value: str) -> str:
@@ -120,6 +132,15 @@ def _bucket(read: Reader, cloud: str, regions: tuple[str, ...]) -> Bucket:
         ca_file=read.part(raw, "caFile", checks.readable_file, optional=True),
         node_principal=read.part(raw, "nodePrincipal", _same, optional=True),
     )
+
+
+def _images(read: Reader) -> dict[str, str]:
+    """Images to take in place of the pinned ones (Docker): part -> reference."""
+    raw = read.json("images", dict, f"an object with some of {', '.join(IMAGES)}")
+    for name in set(raw) - set(IMAGES):
+        read.note(f"{PROJECT}:images.{name}", raw[name], f"unknown; known: {', '.join(IMAGES)}")
+    given = {name: (f"{PROJECT}:images.{name}", str(raw[name])) for name in IMAGES if raw.get(name)}
+    return {name: read.checked(key, value, value, checks.image, "") for name, (key, value) in given.items()}
 
 
 def _unknown_keys(read: Reader) -> None:
@@ -155,6 +176,9 @@ def parse(
     token = cloud_access.token(read, cloud, environ, encrypted)
     domain = read.text("domain", checks.domain)
     endpoint = config.get("hcloud:endpoint") or environ.get("HCLOUD_ENDPOINT") or "https://api.hetzner.cloud/v1"
+    docker_host = (config.get("docker:host") or environ.get("DOCKER_HOST") or LOCAL_DOCKER) if cloud == DOCKER else ""
+    if docker_host:
+        read.checked("docker:host", docker_host, docker_host, checks.docker_host, "")
     store_keys = cloud_access.of(cloud).keys
 
     def store_key(name: str) -> str:
@@ -179,19 +203,21 @@ def parse(
         protect=read.boolean("protect", True),
         release_timeout=read.integer("releaseTimeout", 900, checks.between(60, 7200, "seconds")),
         trusted_signers=read.texts("trustedSigners", checks.signer),
-        bucket=_bucket(read, cloud, regions),
+        bucket=Bucket("", "", "", "") if cloud == DOCKER else _bucket(read, cloud, regions),
         backups=restore_settings.read_backups(read, encrypted),
         hcloud_endpoint=read.checked("hcloud:endpoint", endpoint, endpoint, checks.cloud_endpoint, ""),
         secrets=Secrets(
             api_key=read.secret("apiKey", checks.api_key, encrypted),
             stack_key=read.secret("stackKey", checks.stack_key, encrypted),
-            signing_key=read.secret("signingKey", checks.signing_key, encrypted),
+            signing_key=read.secret("signingKey", checks.signing_key, encrypted, optional=cloud == DOCKER),
             bucket_access_key=store_key("bucketAccessKey"),
             bucket_secret_key=store_key("bucketSecretKey"),
             node_access_key=store_key("nodeAccessKey"),
             node_secret_key=store_key("nodeSecretKey"),
             cloud_token=token,
         ),
+        docker_host=docker_host,
+        images=_images(read),
     )
     if read.problems:
         raise SettingsError(read.problems)

@@ -19,6 +19,7 @@ GROUP = "slc"
 # Char devices every machine may make and use, as systemd's DevicePolicy=closed: null zero full random urandom tty
 # console ptmx pts, and tun and fuse, which a real server has too.
 DEVICES = ("c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:1", "c 5:2", "c 136:*", "c 10:200", "c 10:229")
+NODES = ("c *:*", "b *:*")  # nodes of any other device may be made, not used: Docker asks for that for each container
 
 
 class Limits(Protocol):
@@ -103,7 +104,7 @@ class CgroupV1(_Cgroups):
     """One hierarchy per controller, as mounted under `root`, and the name=systemd one."""
 
     def __init__(self, root: Path) -> None:
-        names = ("memory", "cpu", "cpuacct", "pids", "blkio", "devices", "systemd", "unified")
+        names = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio", "devices", "freezer", "systemd", "unified")
         self.root = root
         self.tops = sorted({(root / name).resolve() for name in names if (root / name / "cgroup.procs").exists()})
 
@@ -111,6 +112,11 @@ class CgroupV1(_Cgroups):
         warnings = []
         for top in self.tops:
             self._group(top, server_id).mkdir(parents=True, exist_ok=True)
+        for parent in (Path(GROUP), Path(GROUP, str(server_id))):  # nothing can run in a new cpuset before it has these
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                given = self.root / "cpuset" / parent.parent / file
+                if given.exists() and not _words(self.root / "cpuset" / parent / file):
+                    warnings += _set(self.root / "cpuset" / parent / file, given.read_text().strip())
         settings = [
             ("memory", "memory.limit_in_bytes", str(int(memory_gb * 2**30))),
             ("cpu", "cpu.cfs_period_us", str(PERIOD_US)),
@@ -123,6 +129,8 @@ class CgroupV1(_Cgroups):
             warnings += _set(devices / "devices.deny", "a")
             for device in DEVICES:
                 warnings += _set(devices / "devices.allow", f"{device} rwm")
+            for node in NODES:
+                warnings += _set(devices / "devices.allow", f"{node} m")
         return warnings
 
     def allow_device(self, server_id: int, major: int, minor: int, allow: bool) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from ops import backups, comparison, confirm, recover, up
+from ops import backups, comparison, compose, confirm, recover, up
 from ops.engine import LOCAL, ON_LOCAL_CLOUD, POLICIES, OperatorError
 from ops.init import init
 from ops.local import engine_of
@@ -69,6 +69,7 @@ COMMANDS = {
     "backup-now": backups.backup_now,
     "backup-list": backups.backup_list,
     "restore": backups.restore,
+    "compose": compose.write,
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from getpass import getpass
 
-from infra.config_reader import OBJECT_STORE_KEYS, PROJECT
+from infra import cloud_access
+from infra.config_reader import PROJECT
 from ops import stack_secrets
 from ops.engine import ON_LOCAL_CLOUD, Engine, OperatorError
 from ops.show import say
@@ -38,7 +39,8 @@ def init(stack: str) -> None:
     engine.select()
     present = engine.secrets()
     missing = stack_secrets.missing(present)
-    by_hand = [f"{PROJECT}:{name}" for name in OBJECT_STORE_KEYS if not present.get(f"{PROJECT}:{name}")]
+    wanted = cloud_access.of(present.get(f"{PROJECT}:cloud", "hetzner")).keys
+    by_hand = [f"{PROJECT}:{name}" for name in wanted if not present.get(f"{PROJECT}:{name}")]
     for name, value in (missing | ask(by_hand)).items():
         engine.set(name, value, secret=True)
         say(f"{'generated' if name in missing else 'stored'} {name}")

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from infra import release_bundle, release_rollout
+from infra.settings import DOCKER
 from ops import census, comparison, local, recover
 from ops.engine import ON_LOCAL_CLOUD, Engine, OperatorError
-from ops.paths import cache, stack_dir, write_private
+from ops.paths import REPO, cache, stack_dir, write_private
 from ops.show import json_line, say, table
 
 YES = os.environ.get("YES") == "1"
@@ -71,6 +72,15 @@ def configure(engine: Engine) -> None:
         local.configure(engine, local.cloud_env())
     else:
         engine.select()
+    if engine.config().get("config", {}).get("sekha:cloud") == DOCKER:
+        docker_plugin(engine)
+
+
+def docker_plugin(engine: Engine) -> None:
+    """See to the engine's Docker plugin, which only such a stack needs. Raises OperatorError."""
+    command = [sys.executable, "-m", "tools.toolchain_docker"]
+    if subprocess.run(command, cwd=REPO, env=engine.environment(), stdout=subprocess.DEVNULL, check=False).returncode:
+        raise OperatorError("the engine's Docker plugin could not be got; the lines above say why.")
 
 
 class Stages:
