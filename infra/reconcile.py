@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Known:
-    """A resource as Pulumi's state has it. `data`: what is lost with it can't be made again."""
+    """A resource as Pulumi's state has it. `data`: what is lost with it can't be made again; `server`: attached to it."""
 
     urn: str
     type: str
     name: str
     id: str
     data: bool = False
+    server: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Found:
     """An object of this stack as the cloud has it.
 
     `type` and `name` are the program's (name "": its labels don't tell), `title` is what people see; `off` is a server
-    that does not run.
+    that does not run, `server` the id of the one that a volume is attached to.
     """
 
     type: str
@@ -34,6 +35,7 @@ class Found:
     title: str
     data: bool = False
     off: bool = False
+    server: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,17 @@ class Decision:
     """What to do before the engine runs. Nothing set: go on.
 
     `adopt`: into the state; `replaced`: rows of the state that `adopt` takes the place of; `missing`: rows whose object
-    is gone, which a refresh finds; `start`: servers to power on; `strangers`: labelled as ours, but nothing of the
-    program's. `lost` says which data are gone ("": none): then nothing may be done unless the operator accepts it.
+    is gone, which a refresh finds; `start`: servers to power on; `reattach`: volumes attached to nothing, with the
+    server that the state has them at (a refresh is blind to it: the provider keeps the old one); `strangers`: labelled
+    as ours, but nothing of the program's. `lost` says which data are gone ("": none): then nothing may be done unless
+    the operator accepts it.
     """
 
     adopt: tuple[Found, ...] = ()
     replaced: tuple[Known, ...] = ()
     missing: tuple[Known, ...] = ()
     start: tuple[Found, ...] = ()
+    reattach: tuple[tuple[Found, str], ...] = ()
     strangers: tuple[Found, ...] = ()
     lost: str = ""
 
@@ -89,9 +94,18 @@ def decide(known: Sequence[Known], found: Sequence[Found], record: DataRecord) -
         replaced=tuple(row for row in missing if (row.type, row.name) in adopt),
         missing=tuple(missing),
         start=tuple(thing for thing in found if thing.off),
+        reattach=_loose(known, found),
         strangers=tuple(strangers),
         lost=_lost(found, record),
     )
+
+
+def _loose(known: Sequence[Known], found: Sequence[Found]) -> tuple[tuple[Found, str], ...]:
+    """Volumes that the state has at a server which is there, and the cloud at none."""
+    wanted = {(row.type, row.id): row.server for row in known if row.server}
+    ids = {thing.id for thing in found}
+    loose = [(thing, wanted.get((thing.type, thing.id), "")) for thing in found if not thing.server]
+    return tuple((thing, server) for thing, server in loose if server in ids)
 
 
 def _lost(found: Sequence[Found], record: DataRecord) -> str:

@@ -50,7 +50,11 @@ def recover(engine: Engine, *, destroying: bool = False) -> list[str]:
         _mend(engine, state, decision)
         if decision.adopt:
             _adopt(engine, decision.adopt, cloud, state, protect=settings.protect)
-        for thing in decision.start if not destroying else ():
+        for thing, server in decision.reattach if not destroying else ():
+            say(f"{_called(thing)} is attached to nothing: attaching it to server {server}, which boots anew")
+            cloud.reattach(settings, thing.id, server)
+        again = {server for _, server in decision.reattach}
+        for thing in (one for one in decision.start if not destroying and one.id not in again):
             say(f"{thing.title} is off: powering it on")
             cloud.start(settings, thing.id)
     except CloudError as error:
@@ -73,6 +77,7 @@ def differences(engine: Engine) -> list[str]:
     lines += [f"{_called(thing)} is in the cloud and not in the state: make up adopts it" for thing in decision.adopt]
     lines += [f"{row.name} ({_kind(row.type)} {row.id}) is gone from the cloud" for row in decision.missing]
     lines += [f"{thing.title} is off: make up powers it on" for thing in decision.start]
+    lines += [f"{_called(thing)} is attached to nothing: make up attaches it" for thing, _ in decision.reattach]
     return lines + [f"{_called(thing)} {STRANGER}" for thing in decision.strangers]
 
 
@@ -121,10 +126,18 @@ def rows(state: dict[str, Any], cloud: ModuleType) -> list[Known]:
     """The state's resources of this cloud."""
     kinds = {*cloud.TYPES.values(), cloud.SUBNET, cloud.MEMBER}
     return [
-        Known(row["urn"], row["type"], row["urn"].rpartition("::")[2], row["id"], row["type"] in cloud.DATA)
+        Known(
+            row["urn"], row["type"], row["urn"].rpartition("::")[2], row["id"], row["type"] in cloud.DATA, _server(row)
+        )
         for row in resources(state)
         if row["type"] in kinds and row.get("id")
-    ]
+    ]  # fmt: skip
+
+
+def _server(row: dict[str, Any]) -> str:
+    """The server that a data volume's row is attached to, "" for none."""
+    number = (row.get("outputs") or {}).get("serverId")
+    return str(int(number)) if number and "volume" in row["type"] else ""
 
 
 def _accept(lost: str, settings: Settings) -> None:

@@ -13,7 +13,7 @@ import httpx
 
 from infra import naming
 from infra.clouds import CloudError
-from infra.clouds.hetzner_api import TIMEOUT, Reader
+from infra.clouds.hetzner_api import Reader
 from infra.reconcile import Found
 from infra.settings import Settings
 
@@ -65,6 +65,7 @@ def found(rows: Mapping[str, list[dict[str, Any]]]) -> list[Found]:
         Found(
             TYPES[kind], _name(row), str(row["id"]), row["name"],
             data=TYPES[kind] in DATA, off=kind == "servers" and row["status"] == "off",
+            server=str(row["server"] or "") if kind == "volumes" else "",
         )
         for kind in TYPES for row in rows[kind]
     ]  # fmt: skip
@@ -86,10 +87,31 @@ def _name(row: Mapping[str, Any]) -> str:
 
 def start(settings: Settings, server: str, transport: httpx.BaseTransport | None = None) -> None:
     """Power on the server with this id. Raises CloudError."""
+    _act(Reader(settings, transport), f"/servers/{server}/actions/poweron")
+
+
+def reattach(settings: Settings, volume: str, server: str, transport: httpx.BaseTransport | None = None) -> None:
+    """Attach the volume to the server again, which is off meanwhile: what runs on a pulled volume can't go on with it.
+
+    Raises CloudError.
+    """
     reader = Reader(settings, transport)
+    _act(reader, f"/servers/{server}/actions/poweroff")
+    _act(reader, f"/volumes/{volume}/actions/attach", {"server": int(server), "automount": False})
+    _act(reader, f"/servers/{server}/actions/poweron")
+
+
+def _act(reader: Reader, path: str, body: Mapping[str, Any] | None = None) -> None:
+    """Ask for an action and wait for its end. Raises CloudError."""
     try:
-        answer = reader.client.post(f"{reader.endpoint}/servers/{server}/actions/poweron", timeout=TIMEOUT)
+        answer = reader.client.post(reader.endpoint + path, json=body or {})
+        if answer.status_code >= httpx.codes.BAD_REQUEST:
+            raise CloudError(f"Hetzner's API answered POST {path} with {answer.status_code}: {answer.text[:200]}")
+        action, end = answer.json()["action"], time.monotonic() + SETTLED_WITHIN
+        while action["status"] == "running" and time.monotonic() < end:
+            time.sleep(0.2)
+            action = reader.client.get(f"{reader.endpoint}/actions/{action['id']}").raise_for_status().json()["action"]
     except httpx.HTTPError as error:
-        raise CloudError(f"server {server} can't be powered on: {error}") from error
-    if answer.status_code >= 400:
-        raise CloudError(f"server {server} can't be powered on: {answer.status_code} {answer.text[:200]}")
+        raise CloudError(f"POST {path} at Hetzner's API: {error}") from error
+    if action["status"] != "success":
+        raise CloudError(f"POST {path} at Hetzner's API: {action['status']} {action.get('error') or ''}")

@@ -77,10 +77,10 @@ class Story:
     def lose(self, kind: str) -> None:
         """Delete all of the kind behind the engine's back."""
         for row in self.rig._rows(kind):
-            self._call("DELETE", f"/{kind}/{row['id']}")
+            self.call("DELETE", f"/{kind}/{row['id']}")
         wait_for(lambda: not self.rig._rows(kind), 20, f"{kind} gone")
 
-    def _call(self, method: str, path: str) -> None:
+    def call(self, method: str, path: str) -> None:
         headers = {"Authorization": f"Bearer {self.rig.token}"}
         httpx.request(method, f"http://127.0.0.1:8580/v1{path}", headers=headers).raise_for_status()
 
@@ -106,6 +106,11 @@ def main(folder: Path) -> None:
     story.up("killed while it made the server")
     story.kill("destroy", lambda: not rig._rows("volumes"))
     story.up("killed while it destroyed")
+    (volume,) = story.compare()["volumes"]
+    story.call("POST", f"/volumes/{volume}/actions/detach")
+    wait_for(lambda: rig._rows("volumes")[0]["server"] is None, 20, "the volume is detached")
+    story.up("volume detached")
+    story.told["attached to"] = rig._rows("volumes")[0]["server"]
     empty = json.loads(story.engine.capture("stack", "export"))
     empty["deployment"]["resources"] = []
     before = story.compare()

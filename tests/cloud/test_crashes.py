@@ -35,8 +35,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "name",
     [
-        "killed while it made the server", "killed while it destroyed", "state lost", "server lost",
-        "volume lost, accepted", "sold out at first",
+        "killed while it made the server", "killed while it destroyed", "volume detached", "state lost",
+        "server lost", "volume lost, accepted", "sold out at first",
     ],
 )  # fmt: skip
 def test_the_next_up_completes_and_cloud_and_state_are_equal(story: dict[str, Any], name: str) -> None:
@@ -50,6 +50,10 @@ def test_what_was_made_and_not_recorded_is_adopted_by_name(story: dict[str, Any]
     said = story["killed while it made the server"]["said"]
     assert "sekha-local-1 (Server " in said
     assert "is in the cloud and not in the state: adopting it" in said
+
+
+def test_a_detached_volume_is_attached_again(story: dict[str, Any]) -> None:
+    assert [story["attached to"]] == story["volume detached"]["servers"]
 
 
 def test_a_lost_state_costs_neither_data_nor_address(story: dict[str, Any]) -> None:

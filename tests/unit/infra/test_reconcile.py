@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,6 +43,18 @@ SERVED = DataRecord(volume="2", conversations=41, as_of="2026-01-02", newest_bac
         pytest.param(
             KNOWN, (thing(SERVER, "one", "1", off=True), *FOUND[1:]),
             Decision(start=(thing(SERVER, "one", "1", off=True),)), id="powered off",
+        ),
+        pytest.param(
+            (KNOWN[0], replace(KNOWN[1], server="1")), FOUND[:2], Decision(reattach=((FOUND[1], "1"),)),
+            id="the volume pulled from its server",
+        ),
+        pytest.param(
+            (KNOWN[0], replace(KNOWN[1], server="1")), (FOUND[0], replace(FOUND[1], server="1")), Decision(),
+            id="the volume where it belongs",
+        ),
+        pytest.param(
+            (KNOWN[0], replace(KNOWN[1], server="1")), FOUND[1:2], Decision(missing=KNOWN[:1]),
+            id="its server gone too: the engine attaches it to the next one",
         ),
         pytest.param(
             KNOWN, (*FOUND, thing(VOLUME, "data", "8")), Decision(strangers=(thing(VOLUME, "data", "8"),)),

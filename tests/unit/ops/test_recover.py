@@ -26,6 +26,7 @@ STATE: dict[str, Any] = {
             {
                 "urn": "u::data", "type": cloud.VOLUME, "id": "2", "dependencies": ["u::one", "u::stack"],
                 "propertyDependencies": {"serverId": ["u::one"], "size": None}, "deletedWith": "u::one",
+                "outputs": {"serverId": 1.0},
             },
         ],
     },
@@ -103,6 +104,21 @@ def test_a_machine_that_is_off_is_started_but_not_to_be_destroyed(
     assert started == ["1"]
 
 
+def test_a_volume_that_hangs_nowhere_is_attached_and_its_server_started_once(
+    engine: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, ...]] = []
+    monkeypatch.setattr(cloud, "reattach", lambda _, volume, server: done.append((volume, server)))
+    monkeypatch.setattr(cloud, "start", lambda _, number: done.append((number,)))
+    volume = Found(cloud.VOLUME, "data", "2", "sekha-test-data", data=True)
+    server = Found(cloud.SERVER, "one", "1", "sekha-test-1", off=True)
+    _decided(monkeypatch, Decision(start=(server,), reattach=((volume, "1"),)))
+    recover.recover(engine, destroying=True)
+    assert done == []
+    recover.recover(engine)
+    assert done == [("2", "1")]
+
+
 def test_lost_data_stop_everything_until_the_loss_is_accepted(
     engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +161,14 @@ def test_the_bucket_is_asked_only_when_the_volume_is_not_there(monkeypatch: pyte
     volume = Found(cloud.VOLUME, "data", "2", "sekha-test-data", data=True)
     assert _look(monkeypatch, [volume], None).lost == ""
     assert "volume 2" in _look(monkeypatch, [], DataRecord(volume="2")).lost
+
+
+def test_the_state_tells_where_a_volume_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        Found(cloud.VOLUME, "data", "2", "sekha-test-data", data=True),
+        Found(cloud.SERVER, "one", "1", "sekha-test-1"),
+    ]
+    assert _look(monkeypatch, found, None).reattach == ((found[0], "1"),)
 
 
 def test_with_the_bucket_lost_too_the_states_word_counts(monkeypatch: pytest.MonkeyPatch) -> None:

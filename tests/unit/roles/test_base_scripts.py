@@ -116,7 +116,9 @@ def test_only_a_blank_volume_is_formatted(disk: Disk, blkid: str, cmp: str, said
 def test_a_blank_volume_is_formatted_and_mounted(disk: Disk) -> None:
     prepare(disk, mountpoint='case "$*" in -d*) echo 8:16; exit 0;; esac; exit 1', blkid="exit 2")
     assert disk.called("mkfs.ext4")
-    assert disk.called("systemctl restart srv-sekha.mount")
+    lines = (disk.root / "calls").read_text().splitlines()
+    stopped, mounted = (lines.index(f"systemctl {verb} srv-sekha.mount") for verb in ("stop", "restart"))
+    assert stopped < mounted, "what ran on a volume that was there before ends first"
 
 
 def test_a_blank_volume_that_has_served_is_not_formatted(disk: Disk) -> None:
