@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Known:
-    """A resource as Pulumi's state has it. `data`: what is lost with it can't be made again; `server`: attached to it."""
+    """A row of the state. `data`: what is lost with it can't be made again; `server`: what it is attached to."""
 
     urn: str
     type: str
