@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import ssl
 import subprocess
 import sys
@@ -38,7 +37,7 @@ USER_DATA = """#cloud-config
 bootcmd: # Docker's layers on a file system of their own: on the machine's overlay they would be copies
 - [sh, -c, "mkdir -p /var/lib/docker && mountpoint -q /var/lib/docker || mount DEVICE /var/lib/docker"]
 package_update: true
-packages: [docker.io, docker-cli, docker-compose, mmdebstrap, rsync]
+packages: [docker.io, docker-cli, docker-compose, mmdebstrap]
 """
 IMAGES = {
     "base": ["python3", "python3-venv", "ca-certificates"],
@@ -267,10 +266,10 @@ def composed(proof: Proof, outputs: dict[str, Any], identity: str) -> None:
     folder = proof.folder / "compose"
     os.environ["OUT"] = str(folder)
     compose.write_for(proof.engine)
-    transport = shlex.join(["ssh", *SSH, "-i", str(proof.key)])
-    subprocess.run(
-        ["rsync", "-a", "--delete", "-e", transport, f"{folder}/", f"root@{proof.address}:/root/compose/"], check=True
-    )
+    packed = subprocess.run(["tar", "-C", str(folder), "-c", "."], stdout=subprocess.PIPE, check=True).stdout
+    proof.remote("mkdir -p /root/compose && tar -C /root/compose --no-same-owner -x", stdin=packed)
+    proof.remote("cd /root/compose && docker compose config --quiet")
+    proof.note("docker compose config", "valid", True)
     proof.timed("docker compose up", lambda: proof.remote("cd /root/compose && docker compose up --detach --wait 2>&1"))
     pem = proof.remote("docker exec sekha-proof-docker-caddy cat /srv/sekha/caddy/pki/authorities/local/root.crt")
     Path(outputs["caFile"]).write_text(pem)
