@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools import toolchain_docker as tool
+from tools.toolchain_go import GO_SOURCES
 
 
 @pytest.fixture
@@ -49,6 +50,6 @@ def test_a_link_of_an_older_build_is_replaced(tmp_path: Path, builds: list[Path]
 
 
 def test_the_version_is_that_of_the_python_package() -> None:
-    locked = (tool.golang.GO_SOURCES.parent.parent / "requirements.in").read_text()
+    locked = (GO_SOURCES.parent.parent / "requirements.in").read_text()
     assert f"pulumi-docker=={tool.VERSION}\n" in locked
-    assert f'Version = "{tool.VERSION}"' in (tool.golang.GO_SOURCES / "docker" / "info" / "info.go").read_text()
+    assert f'Version = "{tool.VERSION}"' in (GO_SOURCES / "docker" / "info" / "info.go").read_text()
