@@ -1,11 +1,13 @@
 """`make proof-bootstrap-failures`: what `pulumi up` says of a first boot that can't succeed, and how soon.
 
 Takes the running local stack (make up), replaces its server three times (the data stays) and mends it at the end: about
-15 minutes. Every line that was printed is searched for every secret.
+15 minutes (SHORT=1 leaves out the machine without a route, which is waited for longest). Every line that was printed is
+searched for every secret.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ from proof.operator_copy import Copy, Run, outputs, server_ids
 
 NODE = "sekha-local-1"
 STORE, HOST = "198.51.100.2", "100.64.0.1"  # the host as the router sees it
-UP = 60.0  # seconds that the engine and a boot take beside the waiting
+ENGINE = 180.0  # seconds that engine and cloud may take beside the waiting for the machine
 FILL = "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 2000000)) /filler"
 CADDY, CHROMA = "cloud-init/caddy/meta.yaml", "cloud-init/chroma/files/etc/systemd/system/sekha-chroma.service.j2"
 
@@ -96,23 +98,24 @@ def main() -> int:
     with Copy() as copy:
         failures = Failures(copy)
         copy.edit("ops/local.py", 'cloud["S3_NODE_SECRET_KEY"],', 'cloud["S3_NODE_SECRET_KEY"] + "x",')
-        failures.case("wrong bucket key", 120, "the object store refuses the machines' key", "nodeSecretKey")
+        failures.case("wrong bucket key", ENGINE, "the object store refuses the machines' key", "nodeSecretKey")
         copy.restore("ops/local.py")
         copy.edit(CADDY, "packages: [", "packages: [no-such-package-sekha, ")
-        failures.case("no such package", 240, "failed at stage packages", "no-such-package-sekha")
+        failures.case("no such package", ENGINE + 600, "failed at stage packages", "no-such-package-sekha")
         copy.restore(CADDY)
         start = next(line for line in (copy.folder / CHROMA).read_text().splitlines() if line.startswith("ExecStart="))
         copy.edit(CHROMA, start, "ExecStart=/bin/sh -c 'echo chroma is broken on purpose; exit 3'")
-        failures.case("a unit that fails", 240, "failed at stage vectors", "chroma is broken on purpose")
+        failures.case("a unit that fails", ENGINE + 300, "failed at stage vectors", "chroma is broken on purpose")
         copy.restore(CHROMA)
         remote(ssh, FILL)
-        failures.case("full disk", 240, "No space left on device")
+        failures.case("full disk", ENGINE + 300, "No space left on device")
         remote(ssh, "rm /filler")
         failures.mended("the same machine, mended", copy.up())
-        with no_route():
-            failures.case("no route to the bucket", FIRST_BEACON + UP, "never reached the bucket within",
-                          "Open its console", REPLACE=NODE)  # fmt: skip
-        failures.mended("route back", copy.up())
+        if os.environ.get("SHORT") != "1":
+            with no_route():
+                failures.case("no route to the bucket", FIRST_BEACON + ENGINE, "never reached the bucket within",
+                              "Open its console", REPLACE=NODE)  # fmt: skip
+            failures.mended("route back", copy.up())
         shown = leaked([*copy.log, *consoles()])
     if server_ids() == servers:
         failures.broken.append("no server was replaced: these were no first boots")
