@@ -72,7 +72,7 @@ class Story:
     def up(self, what: str, *, fails: bool = False) -> Run:
         """`make up` with a client asking all the time; the server must stay the same.
 
-        Caddy holds requests for 10 s while the service restarts, so none fails; on a machine with too much to do, or
+        Caddy holds requests for 20 s while the service restarts, so none fails; on a machine with too much to do, or
         where the database restarts because its memory changes, some may, within UNAVAILABLE seconds.
         """
         with Probe(self.outputs, self.conversation) as probe:
