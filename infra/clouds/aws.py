@@ -15,7 +15,7 @@ from infra.clouds.aws_names import Names
 from infra.clouds.aws_network import Network
 from infra.clouds.aws_store import Store
 from infra.clouds.aws_watch import watch
-from infra.plan import DNS_TTL, NODE_ADDRESS, Plan
+from infra.plan import DNS_TTL, Plan
 
 __all__ = ["AwsStack", "build", "place"]
 
@@ -25,11 +25,11 @@ def build(plan: Plan, placement: Placement, catalog: Catalog, stage0: Stage0) ->
     return AwsStack(plan, placement, catalog, stage0).machine
 
 
-def provider(stack: str, region: str) -> aws.Provider:
-    """The provider for the chosen region; everything it makes carries the stack's tag. Credentials are the operator's
+def provider(stack: str, region: str, name: str = "aws") -> aws.Provider:
+    """The provider for a region; everything it makes carries the stack's tag. Credentials are the operator's
     own, from the environment."""
     tags = aws.ProviderDefaultTagsArgs(tags={naming.STACK_LABEL: stack})
-    return aws.Provider("aws", region=region, default_tags=tags)
+    return aws.Provider(name, region=region, default_tags=tags)
 
 
 class AwsStack(pulumi.ComponentResource):
@@ -43,12 +43,14 @@ class AwsStack(pulumi.ComponentResource):
         super().__init__("sekha:cloud:Aws", plan.stack, opts=pulumi.ResourceOptions(providers=[own]))
         self.plan, self.placement, self.names = plan, placement, Names(plan.stack, self)
         network = Network(plan, region, placement.zone, self.names)
-        store = Store(plan, self.names, placement.adopt_bucket)
+        home = plan.bucket.region
+        there = own if home == region else provider(plan.stack, home, "aws-bucket")
+        store = Store(plan, self.names, placement.adopt_bucket, there)
         identity = Identity(plan, self.names)
         burstable = catalog.server_types[placement.choice.server_type].cpu == "burstable"
         server = self._server(network, identity, stage0, burstable)
         volume, attached = self._volume(server)
-        address, associated = self._address(server)
+        address = self._address(server)
         watch(plan, region, server, self.names)
         if plan.dns_zone:
             aws.route53.Record(
@@ -60,7 +62,7 @@ class AwsStack(pulumi.ComponentResource):
             address=address.public_ip,
             instance_id=server.id.apply(str),
             data_device=volume.id.apply(device),
-            ready=(server, attached, associated, *store.settled),
+            ready=(server, attached, address, *store.settled),
             own_bucket=True,
             login=server.id.apply(lambda name: f"aws ssm start-session --region {region} --target {name}"),
         )
@@ -74,7 +76,6 @@ class AwsStack(pulumi.ComponentResource):
             instance_type=self.placement.choice.server_type,
             availability_zone=self.placement.zone,
             subnet_id=network.public.id,
-            private_ip=NODE_ADDRESS,
             vpc_security_group_ids=[network.group.id],
             iam_instance_profile=identity.profile.name,
             user_data_base64=pulumi.Output.secret(stage0.text()),
@@ -91,7 +92,7 @@ class AwsStack(pulumi.ComponentResource):
                 aws.ec2.InstanceCreditSpecificationArgs(cpu_credits="standard") if burstable else None
             ),
             tags={"Name": plan.node.name},
-            # Its private address is fixed and its volume is one: a successor can only be made when it is gone.
+            # Its volume is attached to one machine at a time: a successor can only be made when it is gone.
             opts=names.options(
                 delete_before_replace=True, depends_on=[*identity.granted, network.internet]
             ),
@@ -105,21 +106,17 @@ class AwsStack(pulumi.ComponentResource):
         )  # fmt: skip
         attached = aws.ec2.VolumeAttachment(
             "data", volume_id=volume.id, instance_id=server.id, device_name="/dev/sdf",
-            stop_instance_before_detaching=True,  # the database ends cleanly
-            opts=names.options(delete_before_replace=True),
+            # It ends with the machine, which shuts down in order. Detaching it by itself would pull it from under the
+            # running database, and can't be done again when making the successor failed: the stack would be stuck.
+            skip_destroy=True,
+            opts=names.options(),
         )  # fmt: skip
         return volume, attached
 
-    def _address(self, server: aws.ec2.Instance) -> tuple[aws.ec2.Eip, aws.ec2.EipAssociation]:
-        plan, names = self.plan, self.names
-        address = aws.ec2.Eip(
-            "address", domain="vpc", tags=names.tags("address"), opts=names.options(protect=plan.protect)
-        )
-        associated = aws.ec2.EipAssociation(
-            "address", allocation_id=address.allocation_id, instance_id=server.id,
-            opts=names.options(delete_before_replace=True),
-        )  # fmt: skip
-        return address, associated
+    def _address(self, server: aws.ec2.Instance) -> aws.ec2.Eip:
+        """Given by its own argument, for the same reason: it moves to a successor without anything being deleted."""
+        options = self.names.options(protect=self.plan.protect)
+        return aws.ec2.Eip("address", domain="vpc", instance=server.id, tags=self.names.tags("address"), opts=options)
 
 
 def device(volume_id: str) -> str:

@@ -34,8 +34,8 @@ def test_the_instance(built: Result) -> None:
 def test_volume_and_snapshots_of_it_are_encrypted(built: Result) -> None:
     row = built.one("Volume").inputs
     assert (row["encrypted"], row["type"]) == (True, "gp3")
-    assert built.one("VolumeAttachment").inputs["stopInstanceBeforeDetaching"] is True
-    assert built.one("VolumeAttachment").request.deleteBeforeReplace
+    assert built.one("VolumeAttachment").inputs["skipDestroy"] is True  # it ends with the machine
+    assert built.one("Eip").inputs["instance"].startswith("x-")
     assert built.outputs["data_device"].startswith("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_x")
 
 
