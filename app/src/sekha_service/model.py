@@ -130,10 +130,11 @@ class Changes:
 
 @dataclass(frozen=True)
 class Totals:
-    """Figures for the metrics."""
+    """Figures for the metrics. `behind`: what replicas of the index have still to learn, counted up to 100,000."""
 
     database_bytes: int
     messages: int
     conversations_by_status: dict[str, int] = field(default_factory=dict)
     outbox: int = 0
     outbox_age_seconds: float = 0.0
+    behind: int = 0

@@ -61,12 +61,14 @@ class _Stored(Collector):
         for status, count in ({"active": 0, "archived": 0} | self._totals.conversations_by_status).items():
             conversations.add_metric([status], count)
         outbox_age = "Age of the oldest message the vector index has still to learn"
+        behind = "Messages that replicas of the vector index missed, counted up to 100,000"
         return [
             conversations,
             GaugeMetricFamily("sekha_messages_total", "Stored messages", self._totals.messages),
             GaugeMetricFamily("sekha_database_size_bytes", "Size of the database", self._totals.database_bytes),
             GaugeMetricFamily("sekha_outbox_items", "Changes waiting for the vector index", self._totals.outbox),
             GaugeMetricFamily("sekha_outbox_age_seconds", outbox_age, self._totals.outbox_age_seconds),
+            GaugeMetricFamily("sekha_replicas_behind_items", behind, self._totals.behind),
         ]
 
 

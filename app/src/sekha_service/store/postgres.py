@@ -195,8 +195,8 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories, Postgres
             ).fetchall()
             waiting = await (
                 await connection.execute(
-                    "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) "
-                    "FROM vector_outbox"
+                    "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0), "
+                    "(SELECT count(*) FROM (SELECT 1 FROM vector_behind LIMIT 100000) b) FROM vector_outbox"
                 )
             ).fetchone()
             assert size is not None  # noqa: S101 - aggregates always return a row
@@ -207,6 +207,7 @@ class PostgresStore(PostgresSearch, PostgresOverview, PostgresMemories, Postgres
                 conversations_by_status={row[0]: int(row[1]) for row in by_status},
                 outbox=int(waiting[0]),
                 outbox_age_seconds=max(0.0, float(waiting[1])),
+                behind=int(waiting[2]),
             )
 
         return await self._pool.run(read)
