@@ -40,7 +40,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--conversations", type=int, nargs="+", default=[2000, 100_000])
     parser.add_argument("--vectors", type=int, default=100_000, help="at most so many messages have a vector")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 32])
-    parser.add_argument("--rounds", type=int, default=5, help="a second for the service and one for its floor, each")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="of each operation: service and floor in turn, a second or a few each"
+    )
     parser.add_argument("--only", nargs="+", choices=list(OPERATIONS), default=list(OPERATIONS))
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
@@ -75,7 +77,7 @@ def _row(
     floor: FloorProcess,
     bare: BareServer,
 ) -> dict[str, Any]:
-    """Service and floor in turn, a second each: what else the machine does falls on both."""
+    """Service and floor in turn, a second or a few each: what else the machine does falls on both."""
     requests = operation.requests(ids, random.randrange(2**31))
     replay(world.service.url, requests[:100], clients, 1)  # warm: connections, prepared statements, pages
     if operation.name == "health":
@@ -84,17 +86,18 @@ def _row(
     else:
         least_pid = floor.pid
         floor.ask({"requests": operation.requests(ids, random.randrange(2**31))[:100], "clients": clients})
+    seconds = operation.seconds
     served, least = [], []
     cpu = [0.0, 0.0]
     share = max(1, len(requests) // rounds)
     for number in range(rounds):
         before = cpu_seconds(world.workers)
-        served.append(replay(world.service.url, requests[number * share :][:share] or requests, clients, 1))
+        served.append(replay(world.service.url, requests[number * share :][:share] or requests, clients, seconds))
         between = cpu_seconds(world.workers), cpu_seconds([least_pid])
         if operation.name == "health":
-            least.append(replay(bare.url, requests, clients, 1))
+            least.append(replay(bare.url, requests, clients, seconds))
         else:
-            least.append(Figures(**floor.ask({"seconds": 1})))
+            least.append(Figures(**floor.ask({"seconds": seconds})))
         cpu[0] += between[0] - before
         cpu[1] += cpu_seconds([least_pid]) - between[1]
         world.drop_outbox()  # so that embedding what was just created doesn't run into the next measurement

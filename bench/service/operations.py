@@ -17,11 +17,14 @@ API = "/api/v1"
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: its requests by (conversation ids, seed), and the share of its floor it aims at."""
+    """One operation: its requests by (conversation ids, seed), the share of its floor it aims at, and the seconds of a
+    round: several times what a request takes when 32 clients wait.
+    """
 
     name: str
     requests: Callable[[list[UUID], int], list[Request]]
     aim: float | None
+    seconds: int = 1
 
 
 def _create(_: list[UUID], seed: int) -> list[Request]:
@@ -71,8 +74,8 @@ OPERATIONS = {
         Operation("count", _one("GET", f"{API}/conversations/count"), 0.25),
         Operation("full text", _words(200), 0.5),
         Operation("full text, common word", _common, 0.5),
-        Operation("query", _queries("query", _DIFFERENT), 0.5),
+        Operation("query", _queries("query", _DIFFERENT), 0.5, 3),
         Operation("query, repeated", _queries("query", 50), None),
-        Operation("context", _queries("context/assemble", _DIFFERENT), 0.5),
+        Operation("context", _queries("context/assemble", _DIFFERENT), 0.5, 5),
     )
 }

@@ -44,8 +44,8 @@ def counting(where: ListFilter) -> tuple[str, list[Any]]:
 
     Stored figures without a filter, or by `archived` alone.
     """
-    condition, values = list_condition(where)
     if where == ListFilter(archived=where.archived):
         kept = "" if where.archived is None else f" WHERE {archived_condition(where.archived)}"
         return f"SELECT coalesce(sum(conversations), 0)::bigint FROM counters{kept}", []  # noqa: S608 - fixed texts
+    condition, values = list_condition(where)
     return f"SELECT count(*) FROM conversations WHERE {condition}", values  # noqa: S608 - conditions are fixed texts
