@@ -81,6 +81,16 @@ def test_an_agent_with_other_content_is_never_run_and_asked_for_again(machine: M
     assert stage0.poll(b"") != b""
 
 
+def test_an_agent_that_was_changed_on_the_machine_is_fetched_again(machine: Machine) -> None:
+    publish(machine, f"open({str(machine.root / 'ran')!r}, 'a').write('x')".encode())
+    launcher(machine).poll(b"")
+    (kept,) = (machine.root / "run/sekha-deploy").glob("agent-*.pyz")
+    kept.write_bytes(b"other")
+    launcher(machine).poll(b"")
+    assert (machine.root / "ran").read_text() == "xx"
+    assert kept.read_bytes() != b"other"
+
+
 def test_full_disk_before_the_agent_runs_is_reported(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, *_: object) -> None:
         raise OSError(28, "No space left on device")
