@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.service.rig import free_port
+from tests.service.rig import cache, free_port
 
 from .data import Size, ids
 from .load import install_wrk, replay
@@ -28,12 +28,22 @@ ESTIMATES = {"system: kernel, systemd, sshd, journald (estimate)": 250, "monitor
 _LOAD = ("create", "get", "list", "full text", "query", "context")
 
 
+def _program() -> str | None:
+    """Caddy's program: the one installed, else Debian's, unpacked in the cache folder (installing would start it)."""
+    folder = cache() / "bench-caddy"
+    unpacked = folder / "usr" / "bin" / "caddy"
+    if not shutil.which("caddy") and not unpacked.exists() and shutil.which("dpkg"):
+        with tempfile.TemporaryDirectory() as place:
+            subprocess.run(["apt-get", "download", "-qq", "caddy"], cwd=place, check=False)
+            for package in Path(place).glob("caddy_*.deb"):
+                subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True)
+    return shutil.which("caddy") or (str(unpacked) if unpacked.exists() else None)
+
+
 @contextmanager
 def _caddy(upstream: int) -> Iterator[tuple[int, int] | None]:
-    """Caddy before the service: its process and port; None when it isn't there and can't be installed."""
-    if not shutil.which("caddy") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "caddy"], check=False)
-    program = shutil.which("caddy")
+    """Caddy before the service: its process and port; None when it can't be had."""
+    program = _program()
     if not program:
         yield None
         return
