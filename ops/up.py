@@ -141,7 +141,8 @@ def take_census(engine: Engine, outputs: dict[str, Any]) -> int | None:
     now = census.count(outputs)
     if now is None or now == before:
         return now
-    if settings := recover.settings_of(engine):
+    settings = recover.settings_of(engine)
+    if settings and settings.bucket.name:  # a Docker stack has none
         census.remember(settings, now)
     return now
 
