@@ -55,7 +55,7 @@ def _service(stack: Stack, item: Container, images: Images) -> dict[str, Any]:
         "cpu_shares": share.weight,
         "deploy": {
             "resources": {
-                "limits": {"cpus": f"{share.cpus:g}", "memory": f"{share.memory}M"},
+                "limits": {"cpus": f"{share.cpus:.1f}", "memory": f"{share.memory}M"},
                 "reservations": {"cpus": f"{share.reserved_cpus:g}", "memory": f"{share.reserved_memory}M"},
             }
         },
@@ -64,6 +64,7 @@ def _service(stack: Stack, item: Container, images: Images) -> dict[str, Any]:
             for mount in item.mounts
         ],
         "restart": "no" if item.once else "unless-stopped",
+        "stop_signal": item.stop_signal,
         "stop_grace_period": f"{item.stop_seconds}s",
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
         "labels": _tags(stack, "container", item.name) | {RELEASE_LABEL: stack.fingerprint(item)},

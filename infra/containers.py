@@ -80,6 +80,7 @@ class Container:
     once: bool = False
     read_only: bool = True
     stop_seconds: int = 30
+    stop_signal: str = "SIGTERM"
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,7 @@ def _postgres(variables: Mapping[str, object], images: Images) -> Container:
         health=Health(("CMD", "pg_isready", "-q", "-h", "/run/postgresql", "-d", "sekha"), 10, 5, 3, 60),
         after={"prepare": "done"},
         stop_seconds=60,
+        stop_signal="SIGINT",  # ends sessions; SIGTERM would wait for the service to leave
     )
 
 

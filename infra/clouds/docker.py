@@ -109,7 +109,7 @@ class DockerStack(pulumi.ComponentResource):
                 drops=["ALL"], adds=[f"CAP_{name}" for name in item.capabilities]
             ),
             security_opts=["no-new-privileges:true"],
-            cpus=f"{item.share.cpus:g}",
+            cpus=f"{item.share.cpus:.1f}",
             cpu_shares=item.share.weight,
             memory=item.share.memory,
             memory_reservation=item.share.reserved_memory,
@@ -141,6 +141,7 @@ class DockerStack(pulumi.ComponentResource):
             logs=item.once,
             wait=check is not None,
             wait_timeout=HEALTHY_SECONDS,
+            stop_signal=item.stop_signal,
             stop_timeout=item.stop_seconds,
             destroy_grace_seconds=item.stop_seconds,
             log_driver="json-file",
@@ -149,6 +150,7 @@ class DockerStack(pulumi.ComponentResource):
             opts=self._options(
                 depends_on=[self.images[item.image], *(self.containers[name] for name in item.after)],
                 delete_before_replace=True,
+                ignore_changes=["memorySwap"],  # the engine's own: as much again, or none where it can't count it
             ),
         )  # fmt: skip
 

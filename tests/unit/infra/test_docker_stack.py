@@ -110,7 +110,7 @@ def test_resources(recorder: Recorder, wheels: Path) -> None:
 def test_the_guides_health_check_limits_and_reservations(recorder: Recorder, wheels: Path) -> None:
     _build(wheels)
     sekha = recorder.seen["sekha"]
-    assert (sekha["cpus"], sekha["memory"], sekha["cpuShares"], sekha["memoryReservation"]) == ("2", 4096, 1024, 2048)
+    assert (sekha["cpus"], sekha["memory"], sekha["cpuShares"], sekha["memoryReservation"]) == ("2.0", 4096, 1024, 2048)
     check = sekha["healthcheck"]
     assert (check["interval"], check["timeout"], check["retries"], check["startPeriod"]) == ("30s", "10s", 3, "40s")
     assert "http://localhost:8080/health" in check["tests"][-1]
@@ -172,7 +172,7 @@ def _of_compose(row: dict[str, Any]) -> dict[str, Any]:
         "networks": sorted(row.get("networks", {})), "ports": row.get("ports", []), "restart": row["restart"],
         "entrypoint": [w.replace("$$", "$") for w in row.get("entrypoint", [])], "labels": row["labels"],
         "command": [w.replace("$$", "$") for w in row.get("command", [])], "env": row.get("environment", {}),
-        "tmpfs": sorted(row.get("tmpfs", [])), "stop": row["stop_grace_period"],
+        "tmpfs": sorted(row.get("tmpfs", [])), "stop": [row["stop_grace_period"], row["stop_signal"]],
         "check": [check["test"], check["retries"], check["interval"]] if check else None,
     }  # fmt: skip
 
@@ -191,7 +191,7 @@ def _of_pulumi(row: dict[str, Any]) -> dict[str, Any]:
         "labels": {label["label"]: label["value"] for label in row["labels"]},
         "env": dict(pair.split("=", 1) for pair in row["envs"]),
         "tmpfs": sorted(f"{path}:{options}" for path, options in (row.get("tmpfs") or {}).items()),
-        "stop": f"{int(row['stopTimeout'])}s",
+        "stop": [f"{int(row['stopTimeout'])}s", row["stopSignal"]],
         "check": [check["tests"], check["retries"], check["interval"]] if check else None,
     }  # fmt: skip
 
