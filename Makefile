@@ -95,6 +95,10 @@ bench-workers: ## two workers on two cores next to one on one (5 minutes)
 bench-memory: ## memory of each part, idle and under load, next to 8 GB
 	@$(RUN) --dev bench/run service.memory
 
+.PHONY: bench-preview
+bench-preview: ## `pulumi preview` of a single server next to one resource on the same SDK, per cloud (ROUNDS=5)
+	@$(RUN) --tools python -m bench.preview
+
 bench-rate: ## how exactly several workers keep the rate limit, over 30 s
 	@$(RUN) --dev bench/run service.rate
 

@@ -171,6 +171,10 @@ def still_serves(stack: str, outputs: dict[str, Any]) -> None:
         time.sleep(1)
 
 
+MACHINES = ("/server:Server::", "/droplet:Droplet::", "/instance:Instance::")
+"""A machine in a resource's URN, on each cloud."""
+
+
 def replacement(engine: Engine) -> list[str]:
     """With REPLACE=NAME, the engine's arguments that replace the server of that name (its volume and address stay)."""
     name = os.environ.get("REPLACE")
@@ -178,7 +182,11 @@ def replacement(engine: Engine) -> list[str]:
         return []
     state = json.loads(engine.capture("stack", "export"))
     resources = (state.get("deployment") or {}).get("resources") or []
-    servers = {urn.rsplit("::", 1)[-1]: urn for urn in (row["urn"] for row in resources) if "/server:Server::" in urn}
+    servers = {
+        urn.rsplit("::", 1)[-1]: urn
+        for urn in (row["urn"] for row in resources)
+        if any(kind in urn for kind in MACHINES)
+    }
     if name not in servers:
         known = ", ".join(sorted(servers)) or "none"
         raise OperatorError(f"REPLACE={name}: the stack has no server of that name; it has: {known}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pulumi
-import pulumi_aws as aws
 
 from infra import naming
 from infra.bootstrap import Stage0
@@ -13,6 +12,7 @@ from infra.clouds.aws_api import place
 from infra.clouds.aws_identity import Identity
 from infra.clouds.aws_names import Names
 from infra.clouds.aws_network import Network
+from infra.clouds.aws_sdk import aws
 from infra.clouds.aws_store import Store
 from infra.clouds.aws_watch import watch
 from infra.plan import DNS_TTL, Plan

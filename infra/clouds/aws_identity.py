@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
 from infra import naming
 from infra.bucket_policy import policy
 from infra.clouds.aws_names import Names
+from infra.clouds.aws_sdk import aws
 from infra.plan import Plan
 
 # What Session Manager's agent calls (Systems Manager user guide, "minimal permissions"): none of it names a resource.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-import pulumi_aws as aws
-
 from infra.clouds.aws_names import Names
+from infra.clouds.aws_sdk import aws
 from infra.plan import NETWORK, PRIVATE_SUBNET, SUBNET, Plan
 
 NO_ADDRESS = "0.0.0.0/0"

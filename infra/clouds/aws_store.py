@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pulumi
-import pulumi_aws as aws
 
 from infra.clouds.aws_names import Names
+from infra.clouds.aws_sdk import aws
 from infra.plan import KEEP_VERSIONS_DAYS, Plan
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pulumi
-import pulumi_aws as aws
 
 from infra.clouds.aws_names import Names
+from infra.clouds.aws_sdk import aws
 from infra.plan import Plan
 
 METRICS = {"cpu": "CPUUtilization"}

@@ -247,3 +247,16 @@ def test_packed_user_data_is_the_same_for_the_same_text() -> None:
     packed = bootstrap.gzip(b"some text" * 100)
     assert packed == bootstrap.gzip(b"some text" * 100)
     assert gzip.decompress(packed) == b"some text" * 100
+
+
+@pytest.mark.parametrize(("stack", "cloud"), [("prod-do", "digitalocean"), ("prod-aws", "aws")])
+def test_the_example_stacks_are_good_within_their_budget_and_hold_no_secret(stack: str, cloud: str) -> None:
+    text = (bootstrap.STAGE0.parents[1] / f"Pulumi.{stack}.yaml").read_text()
+    tracked = {key.removeprefix("sekha:"): value for key, value in yaml.safe_load(text)["config"].items()}
+    assert tracked.pop("cloud") == cloud
+    made, offer = mocked.settings(cloud, **tracked), catalog.load(cloud)
+    planned = plan.plan(made, offer)
+    for choice in planned.choices[:2]:
+        assert guards.check(made, planned, cost.monthly(planned, choice, offer)) == []
+    assert "secure" not in text
+    assert not {key for key in tracked if key.endswith("Key")}
