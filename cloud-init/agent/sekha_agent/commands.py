@@ -36,7 +36,9 @@ class Commands:
         if child.returncode:
             # cloud-init only says that it failed
             told = [line for line in text.splitlines() if ".py[WARNING]" not in line]
-            raise StepError(f"{' '.join(argv[:3])}: {reason}: {''.join(told[-1:])[:300]}")
+            # after apt's error cloud-init goes on with the role's commands, which say things, too
+            words = [line for line in told if line.startswith("E: ")] or told
+            raise StepError(f"{' '.join(argv[:3])}: {reason}: {''.join(words[-1:])[:300]}")
 
     def units(self, units: list[str], *argv: str, timeout: float) -> None:
         """`run` for something that concerns `units`: when it fails, their journals get into the report."""

@@ -122,6 +122,15 @@ def test_failed_unit_is_reported_with_its_journal_and_without_secrets(machine: M
         assert secret not in sent
 
 
+def test_apts_own_words_are_the_reason_and_not_what_was_said_after_them(machine: Machine) -> None:
+    (machine.root / "calls.fail").write_text(
+        'case "$*" in *base.yaml) echo "E: Unable to locate package x"; echo "no swap file made"; exit 1;; esac\n'
+    )
+    machine.publish(machine.manifest())
+    machine.agent().poll(b"")
+    assert machine.last()["message"].endswith("exit code 1: E: Unable to locate package x")
+
+
 def test_failed_release_puts_the_one_before_back(machine: Machine) -> None:
     machine.publish(machine.manifest(1))
     machine.agent().poll(b"")
