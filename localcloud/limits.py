@@ -135,8 +135,16 @@ class CgroupV1(_Cgroups):
 
     def allow_device(self, server_id: int, major: int, minor: int, allow: bool) -> None:
         devices = self.root / "devices" / GROUP / str(server_id)
-        if devices.is_dir():
-            _set(devices / ("devices.allow" if allow else "devices.deny"), f"b {major}:{minor} rwm")
+        if not devices.is_dir():
+            return
+        _set(devices / ("devices.allow" if allow else "devices.deny"), f"b {major}:{minor} rwm")
+        if not allow:
+            return  # what is denied goes down by itself; what is allowed does not
+        for file in sorted(devices.rglob("*/devices.list")):  # parents first
+            # A running unit's group is a copy of ours; one without our rule for nodes has a policy of its own.
+            with contextlib.suppress(OSError):  # gone meanwhile
+                if f"{NODES[1]} m" in file.read_text().splitlines():
+                    _set(file.with_name("devices.allow"), f"b {major}:{minor} rwm")
 
 
 class CgroupV2(_Cgroups):

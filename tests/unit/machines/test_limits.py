@@ -49,6 +49,17 @@ def test_version_1_limits(v1: Path) -> None:
     assert {p.parent.parent.parent.name for p in limits.join_files(7)} == {"memory", "cpu", "devices", "systemd"}
 
 
+def test_running_units_may_use_a_device_that_comes_later_but_closed_ones_may_not(v1: Path) -> None:
+    ours = v1 / "devices/slc/7"
+    for unit, rules in (("agent.service", "c 1:3 rwm\nb *:* m\n"), ("closed.service", "c 1:3 rwm\n")):
+        (ours / "system.slice" / unit).mkdir(parents=True)
+        (ours / "system.slice" / unit / "devices.list").write_text(rules)
+        (ours / "system.slice" / unit / "devices.allow").touch()
+    detect(v1).allow_device(7, 7, 3, True)
+    assert (ours / "system.slice/agent.service/devices.allow").read_text() == "b 7:3 rwm"
+    assert (ours / "system.slice/closed.service/devices.allow").read_text() == ""
+
+
 def test_version_2_limits(v2: Path) -> None:
     limits = detect(v2)
     assert isinstance(limits, CgroupV2)

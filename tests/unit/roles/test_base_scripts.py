@@ -121,6 +121,13 @@ def test_a_blank_volume_is_formatted_and_mounted(disk: Disk) -> None:
     assert stopped < mounted, "what ran on a volume that was there before ends first"
 
 
+def test_a_volume_that_can_not_be_read_is_told_as_that(disk: Disk) -> None:
+    made = prepare(disk, mountpoint="exit 1", head="echo Operation not permitted >&2; exit 1")
+    assert made.returncode == 1
+    assert "can't be read" in made.stderr
+    assert "Operation not permitted" in made.stderr
+
+
 def test_a_blank_volume_that_has_served_is_not_formatted(disk: Disk) -> None:
     made = prepare(disk, mountpoint="exit 1", blkid="exit 2", **{"expects-data": "exit 0"})
     assert made.returncode == 1
