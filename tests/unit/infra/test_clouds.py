@@ -13,7 +13,7 @@ import pulumi
 import pytest
 import yaml
 
-from infra import bootstrap, catalog, cost, guards, plan, program
+from infra import bootstrap, catalog, cost, guards, plan, program, resource_guards
 from infra.config_reader import SettingsError
 from infra.settings import parse
 from tests.unit.infra import golden, mocked
@@ -109,6 +109,21 @@ def test_what_holds_data_is_protected_and_only_that(built: tuple[str, Result]) -
     assert {row.kind for row in result.rows if row.request.protect} == HOLDING_DATA[cloud]
     kept = {row.kind for row in result.rows if row.request.retainOnDelete}
     assert kept == HOLDING_DATA[cloud] & {"SpacesBucket", "Bucket"}
+
+
+def test_the_policy_packs_rules_find_nothing_to_say(built: tuple[str, Result]) -> None:
+    """They judge what is registered, whoever wrote the program: they must know this cloud's types, and find it good."""
+    _, result = built
+    holding = [row for row in result.rows if row.token in resource_guards.DATA]
+    assert holding
+    assert all(row.request.protect for row in holding)
+    assert any(row.token in resource_guards.MACHINES for row in result.rows)
+    found = [opening for row in result.rows for opening in resource_guards.openings(row.token, row.inputs)]
+    assert found
+    assert not [opening for opening in found if resource_guards.forbidden(opening)]
+    for row in result.rows:
+        assert not resource_guards.unencrypted(row.token, row.inputs), row.name
+        assert not resource_guards.unprotected(row.inputs), row.name
 
 
 def test_the_successor_of_a_machine_waits_until_it_is_gone(built: tuple[str, Result]) -> None:
