@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: rebuild backup-now backup-list restore help secret up down destroy init preview preview-comment proof-preview drift release refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged compose proof-docker
+.PHONY: rebuild backup-now backup-list restore help secret up down destroy init preview preview-comment proof-preview drift release record-state refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged compose proof-docker
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -65,6 +65,9 @@ test-service: ## the app against a real PostgreSQL and Chroma
 
 test-cloud: ## the local cloud, the real engine, booted machines; needs root
 	@$(RUN) --dev --tools pytest -q tests/cloud
+
+record-state: ## keep the state that RELEASE=VERSION leaves behind, for the upgrade guard (needs root; 1 minute)
+	@tools/record-state $(RELEASE)
 
 release: ## the artefacts of TAG=vVERSION in dist/ (published where GH_TOKEN and gh are)
 	@tools/release

@@ -14,7 +14,6 @@ from infra import (
     catalog,
     catalog_prices,
     clouds,
-    compare_report,
     compare_stack,
     cost,
     guards,
@@ -77,8 +76,17 @@ def price_warnings(settings: Settings) -> list[str]:
     if settings.cloud not in catalog_prices.priced():
         return []
     offer, today = catalog_prices.load(settings.cloud), datetime.date.today()
-    found = compare_report.warnings([offer], catalog_prices.rate(), today, settings.catalog_max_age_days)
-    return [line for line in found if offer.currency != "EUR" or not line.startswith("euro rate")]
+    found = []
+    if offer.superseded and offer.superseded[0] <= today:
+        found.append(f"{offer.title}: since {offer.superseded[0]}: {offer.superseded[1]}")
+    ages = [(today - source.as_of).days for source in offer.sources()]
+    limit = settings.catalog_max_age_days
+    if old := [age for age in ages if age > limit]:
+        found.append(
+            f"{offer.title}: {len(old)} of {len(ages)} prices are {min(old)} to {max(old)} days old "
+            f"(catalogMaxAgeDays: {limit}); make refresh-prices renews them"
+        )
+    return found
 
 
 def secret_keys() -> set[str]:

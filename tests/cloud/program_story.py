@@ -15,6 +15,7 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from proof.preview_story import NO_VOLUME, pull_request
+from tests.cloud import recorded_state
 from tests.cloud.program_rig import REPO, Rig
 
 
@@ -75,6 +76,11 @@ def main(folder: Path) -> None:
     story["prod plan"] = [row.get("newState", {}) for row in plan["steps"]]
     rig.change(compare=True, conversations=500_000)
     step("compare", *up)
+    recorded_state.configure(rig)
+    states = sorted(recorded_state.STATES.glob("*.json"))
+    story["upgrades"] = {path.stem: recorded_state.preview(rig, path) for path in states}
+    with pull_request(rig, folder / "renamed", RENAMED):
+        story["renamed volume"] = recorded_state.preview(rig, states[-1])
     story["screen"] = "\n".join(screen)
     (folder / "story.json").write_text(json.dumps(story))
     rig.stop()
@@ -85,6 +91,8 @@ OPEN = (
     ("infra/guards.py", "*firewall(plan.firewall), ", ""),
 )
 """The database open to the world, and the program's own guard against it removed: only the policy pack is left."""
+RENAMED = (("infra/clouds/hetzner.py", '            "data",\n', '            "database",\n'),)
+"""Another name in the program is another volume to the engine: the old one would go, with the data."""
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBWWi5ILPXsYsWTpTt6PMi0vOpQ3hTL4LgsBVzTzTI8x"
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ci.__main__ import comment
+
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -151,3 +153,18 @@ def test_a_preview_says_the_difference_in_cost_and_that_prices_are_old(story: di
     assert "cost: 7.56 EUR a month" in story["grow"]["text"]
     assert "+2.50 EUR to before" in story["grow"]["text"]
     assert "(catalogMaxAgeDays: 90)" in story["grow"]["text"]
+
+
+def test_an_upgrade_from_any_release_loses_nothing_that_holds_data(story: dict[str, Any]) -> None:
+    assert story["upgrades"]
+    for release, text in story["upgrades"].items():
+        body, blocks = comment(text, "upgrade")
+        assert blocks == [], f"from {release}: {body}"
+        kept = {row["urn"].rsplit("::", 1)[-1]: row["op"] for row in json.loads(text)["steps"]}
+        assert kept["address"] in ("same", "update"), f"from {release}: the public address is replaced"
+
+
+def test_a_volume_that_an_upgrade_renames_is_caught(story: dict[str, Any]) -> None:
+    body, blocks = comment(story["renamed volume"], "upgrade")
+    assert "data loss" in blocks
+    assert "volume data is deleted: what it holds is lost" in body

@@ -36,8 +36,7 @@ def test_the_tracked_stack_is_one_and_prod_is_none() -> None:
 
 def test_old_prices_of_the_own_cloud_warn() -> None:
     found = program.price_warnings(samples.settings(catalogMaxAgeDays=0))
-    assert any("hetzner-api" in line and "catalogMaxAgeDays: 0" in line for line in found)
-    assert not any("digitalocean" in line or "euro rate" in line for line in found)
+    assert any("Hetzner" in line and "days old (catalogMaxAgeDays: 0)" in line for line in found)
     assert not any("days old" in line for line in program.price_warnings(samples.settings(catalogMaxAgeDays=36500)))
 
 
