@@ -48,7 +48,6 @@ class DigitalOceanStack(pulumi.ComponentResource):
         firewall = self._firewall(tag)
         store = NodeStore(plan, self)
         volume = self._volume(tag)
-        address = do.ReservedIp("address", region=self.region, opts=self._options(protect=plan.protect))
         droplet = do.Droplet(
             plan.node.name,
             name=plan.node.name,
@@ -67,10 +66,11 @@ class DigitalOceanStack(pulumi.ComponentResource):
             # A volume is attached to one droplet at a time, so a successor can only be made when the other is gone.
             opts=self._options(delete_before_replace=True, depends_on=[firewall]),
         )
-        assigned = do.ReservedIpAssignment(
-            "address", ip_address=address.ip_address, droplet_id=droplet.id.apply(int),
-            opts=self._options(delete_before_replace=True),
-        )  # fmt: skip
+        # Assigned by its own argument: it moves to a successor without anything being deleted. Deleting an assignment
+        # could not be repeated when making the successor failed: the stack would be stuck.
+        address = do.ReservedIp(
+            "address", region=self.region, droplet_id=droplet.id.apply(int), opts=self._options(protect=plan.protect)
+        )
         self._record(address)
         watch(plan, droplet, address, self._options())
         do.Project(
@@ -83,7 +83,7 @@ class DigitalOceanStack(pulumi.ComponentResource):
             address=address.ip_address,
             instance_id=droplet.id.apply(str),
             data_device=volume.name.apply(lambda name: f"/dev/disk/by-id/scsi-0DO_Volume_{name}"),
-            ready=(droplet, assigned, store.bucket, store.key),
+            ready=(droplet, address, store.bucket, store.key),
             own_bucket=True,
         )
         self.register_outputs({"address": address.ip_address, "server": droplet.id})

@@ -26,6 +26,7 @@ def test_the_droplet_obeys_the_plan(built: Result) -> None:
     assert row["gracefulShutdown"] is True
     assert row["resizeDisk"] is False
     assert len(row["volumeIds"]) == 1
+    assert built.one("ReservedIp").inputs["dropletId"] > 0  # by its own argument: moves without anything being deleted
     assert built.outputs["data_device"] == "/dev/disk/by-id/scsi-0DO_Volume_sekha-test-data"
 
 
