@@ -7,6 +7,7 @@ At the end each of them is read back and its words compared. Runs against the lo
 
 from __future__ import annotations
 
+import itertools
 import os
 import ssl
 import sys
@@ -42,6 +43,7 @@ class Writers:
     ca_file: str | None
     acknowledged: dict[str, str] = field(default_factory=dict)  # id -> its words
     refused: int = 0
+    times: list[float] = field(default_factory=list)  # of each acknowledgement
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
@@ -72,6 +74,7 @@ class Writers:
                 with self.lock:
                     if made:
                         self.acknowledged[made] = words
+                        self.times.append(time.monotonic())
                     else:
                         self.refused += 1
                 if not made:
@@ -81,14 +84,19 @@ class Writers:
         with self.lock:
             return len(self.acknowledged)
 
-    def wait(self, more: int) -> float:
-        """Seconds until `more` further writes are acknowledged. Raises OperatorError when that takes too long."""
+    def gap(self, since: float) -> float:
+        """The longest time without an acknowledgement after `since`, in seconds."""
+        with self.lock:
+            times = [since, *(at for at in self.times if at > since)]
+        return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+    def wait(self, more: int) -> None:
+        """Return when `more` further writes are acknowledged. Raises OperatorError when that takes too long."""
         began, wanted = time.monotonic(), self.count() + more
         while self.count() < wanted:
             if time.monotonic() - began > RECOVERS_WITHIN:
                 raise OperatorError(f"no {more} writes were acknowledged within {RECOVERS_WITHIN:g} s")
             time.sleep(0.02)
-        return time.monotonic() - began
 
     def end(self) -> None:
         self.stop.set()
@@ -119,17 +127,16 @@ def main() -> int:
         writers.wait(WRITES_BETWEEN)
         for number in range(ROUNDS):
             name = list(VICTIMS)[number % len(VICTIMS)]
-            before, refused = writers.count(), writers.refused
+            before, refused, began = writers.count(), writers.refused, time.monotonic()
             remote(ssh, VICTIMS[name])
-            after = writers.count()
-            outage = writers.wait(1)
             writers.wait(WRITES_BETWEEN)
-            rows.append((f"{number + 1}. {name}", after, writers.refused - refused, outage))
-            say(f"kill {number + 1} of {ROUNDS}: {name}, {before} acknowledged before, next one after {outage:.1f} s")
+            outage = writers.gap(began)
+            rows.append((f"{number + 1}. {name}", before, writers.refused - refused, outage))
+            say(f"kill {number + 1} of {ROUNDS}: {name}, {before} acknowledged before; {outage:.1f} s without one")
     finally:
         writers.end()
     lost = missing(writers)
-    print(table(["kill -9 of", "acknowledged by then", "writes refused", "s to the next acknowledged"], rows))
+    print(table(["kill -9 of", "acknowledged before", "writes refused", "s without one"], rows))
     print(f"\n{writers.count()} conversations acknowledged, {writers.count() - len(lost)} present, {len(lost)} missing")
     figures = {"acknowledged": writers.count(), "missing": len(lost), "refused": writers.refused, "kills": len(rows)}
     json_line(figures)
