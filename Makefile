@@ -2,7 +2,7 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: rebuild backup-now backup-list restore help secret up down destroy init preview preview-comment proof-preview drift release record-state refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged compose proof-docker
+.PHONY: rebuild backup-now backup-list restore help secret up down destroy init preview preview-comment proof-preview drift release record-state refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged compose proof-docker backup-cost drill proof-pitr
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -45,6 +45,12 @@ backup-list: ## the backups that STACK has
 
 restore: ## put the newest backup (or TO=2026-11-23T14:05:00+00:00) in the place of STACK's data (asks for its name)
 	@$(RUN) --tools python -m ops restore --stack $(STACK)
+
+drill: ## lose a stack of SIZE=100 MB on the local cloud in the middle of writes, rebuild it from its bucket, compare
+	@$(RUN) --dev --tools python -m ops.drill
+
+backup-cost: ## requests a month and their price (HOURS=8 of writing a day, STORED_MB=1000, ARCHIVE_TIMEOUT=4)
+	@$(RUN) python -m infra.backup_cost
 
 destroy: ## delete what STACK has in the cloud (asks for the stack's name unless it is local)
 	@$(RUN) --tools python -m ops destroy --stack $(STACK)
@@ -116,6 +122,9 @@ refresh-prices: ## the catalog's prices from the clouds' own lists, as a diff to
 
 lock: ## lock the dependencies again after editing a *.in file
 	@$(RUN) tools/lock
+
+proof-pitr: ## rows deleted by mistake come back by a restore to a time; impossible times are refused
+	@$(RUN) --dev --tools python -m proof.pitr
 
 proof-clients: ## curl and the real sekha SDK against the URL of the local stack
 	@$(RUN) --dev --tools python -m proof.clients

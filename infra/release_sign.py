@@ -16,7 +16,7 @@ class SigningError(Exception):
     """ssh-keygen is missing or refused; the message is its own."""
 
 
-def sign(text: str, private_key: str) -> str:
+def sign(text: str, private_key: str, namespace: str = NAMESPACE) -> str:
     """The armored signature of exactly `text` (UTF-8) by an OpenSSH private key. Raises SigningError.
 
     The key is on disk (in memory where there is /dev/shm) only as long as ssh-keygen runs, readable by this user alone.
@@ -26,7 +26,7 @@ def sign(text: str, private_key: str) -> str:
         descriptor = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(private_key.strip() + "\n")
-        return _run(["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)], text)
+        return _run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key)], text)
 
 
 def verify(text: str, signature: str, trusted_keys: list[str]) -> None:

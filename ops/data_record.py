@@ -35,6 +35,25 @@ def end(settings: Settings) -> None:
     _with_store(settings, lambda s: s.write_json(_key(settings), data_record.ended(s.read_json(_key(settings)))), None)
 
 
+def wipe(settings: Settings, keep: tuple[str, ...]) -> None:
+    """Delete the stack's backups, record and desired state with all their versions: only a drill may do that.
+
+    What lies under backups/STACK/ and one of `keep` stays.
+    """
+
+    def sweep(store: Store) -> None:
+        prefix = backups.prefix(settings.stack)
+        kept = tuple(prefix + name for name in keep)
+        for start in (prefix, GENERATIONS, DESIRED, STATUS):
+            pages: Any = store.s3.get_paginator("list_object_versions").paginate(Bucket=store.bucket, Prefix=start)
+            for page in pages:
+                for row in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                    if not row["Key"].startswith(kept):
+                        store.s3.delete_object(Bucket=store.bucket, Key=row["Key"], VersionId=row["VersionId"])
+
+    _with_store(settings, sweep, None)
+
+
 def restorable(settings: Settings) -> bool:
     """Whether the bucket holds backups of the stack."""
     return _with_store(

@@ -1,0 +1,93 @@
+"""Filling the machine's database to a size, and a fingerprint of what is in it."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import struct
+
+from ops.remote import Machine
+
+MESSAGE = 16_000  # characters; long ones, so that a size is reached with few vectors
+PSQL = (
+    "setpriv --reuid=sekha --regid=sekha --clear-groups psql -X -q -At -v ON_ERROR_STOP=1 "
+    '"postgresql:///sekha?host=/var/run/postgresql"'
+)
+SQL = """
+BEGIN;
+CREATE TEMP TABLE vectors (n int PRIMARY KEY, vector bytea);
+COPY vectors FROM STDIN;
+{vectors}
+\\.
+INSERT INTO conversations (id, label, folder, message_count, word_count)
+  SELECT md5('c' || n)::uuid, 'bulk', '/bulk', 1, 1 FROM generate_series({first}, {last}) n;
+INSERT INTO messages (id, conversation_id, seq, role, content, "timestamp")
+  SELECT md5('m' || n)::uuid, md5('c' || n)::uuid, 0, 'user',
+    (SELECT string_agg(md5(n || '-' || i), '') FROM generate_series(1, {blocks}) i), now()
+  FROM generate_series({first}, {last}) n;
+INSERT INTO embeddings (message_id, model, dim, vector)
+  SELECT md5('m' || n)::uuid, (SELECT model FROM vector_index_state LIMIT 1), {dim}, vector FROM vectors;
+INSERT INTO vector_outbox (message_id, action)
+  SELECT md5('m' || n)::uuid, 'upsert' FROM generate_series({first}, {last}) n;
+COMMIT;
+"""
+FINGERPRINT = (
+    "SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(id::text || content, 0)), 0) FROM messages "
+    "WHERE conversation_id IN (SELECT id FROM conversations WHERE folder = '/bulk')"
+)
+DIM, BATCH = 384, 2000
+
+
+def vector(number: int) -> str:
+    """A random direction for row `number`, float32 little-endian, as COPY's text of a bytea."""
+    source = random.Random(number)  # noqa: S311 - the same each time, and no secret
+    values = [source.gauss(0, 1) for _ in range(DIM)]
+    length = sum(value * value for value in values) ** 0.5
+    return "\\\\x" + struct.pack(f"<{DIM}f", *(value / length for value in values)).hex()
+
+
+def fill(machine: Machine, megabytes: int) -> int:
+    """Add rows until the database has about this size (MB, 10^6 bytes); how many there are."""
+    rows = max(1, round(megabytes * 1e6 / (MESSAGE * 0.62 + 2500)))  # hexadecimal digits compress; vector and indexes
+    for first in range(1, rows + 1, BATCH):
+        last = min(first + BATCH - 1, rows)
+        vectors = "\n".join(f"{number}\t{vector(number)}" for number in range(first, last + 1))
+        sql = SQL.format(vectors=vectors, first=first, last=last, blocks=MESSAGE // 32, dim=DIM)
+        machine.run(PSQL, stdin=sql)
+    return rows
+
+
+def size(machine: Machine) -> float:
+    """The database's size in MB."""
+    return int(machine.run(f"{PSQL} -c 'SELECT pg_database_size(current_database())'")) / 1e6
+
+
+def fingerprint(machine: Machine) -> str:
+    """Count and checksum of the bulk."""
+    return machine.run(PSQL, stdin=FINGERPRINT + ";").strip()
+
+
+def written(machine: Machine) -> set[str]:
+    """Ids of the conversations that came through the SDK."""
+    return set(machine.run(PSQL, stdin="SELECT id FROM conversations WHERE folder = '/drill';").split())
+
+
+def indexed_within(machine: Machine, seconds: int) -> float:
+    """Seconds until the vector index has learnt all that the database holds. Raises OperatorError after `seconds`."""
+    left = "SELECT count(*) FROM (SELECT 1 FROM vector_outbox LIMIT 1) one"
+    ask = f"n=$({PSQL} -c '{left}'); [ $n = 0 ] && {{ echo $i; exit 0; }}"
+    loop = f"for i in $(seq {seconds * 2}); do {ask}; sleep 0.5; done; exit 1"
+    return int(machine.run(loop, timeout=seconds * 2 + 60)) / 2
+
+
+def archived_within(machine: Machine) -> float:
+    """Seconds until all that is written now is in the bucket's archive (at most 90)."""
+    loop = (
+        "began=$(date +%s.%N); p='setpriv --reuid=postgres --regid=postgres --init-groups psql -X -q -At'; "
+        "want=$($p -c 'select pg_walfile_name(pg_current_wal_lsn())'); for i in $(seq 900); do "
+        "have=$($p -c 'select last_archived_wal from pg_stat_archiver'); "
+        '[[ "${have:0:24}" > "$want" || "${have:0:24}" == "$want" ]] && { echo "$(date +%s.%N) $began"; exit 0; }; '
+        "sleep 0.1; done; exit 1"
+    )
+    end, began = (float(part) for part in machine.run(f"bash -c {shlex.quote(loop)}").split())
+    return end - began

@@ -1,0 +1,92 @@
+"""`make proof-pitr`: rows deleted by mistake at a known time come back; targets that can't be reached are refused.
+
+Works on the local stack, which must be up, by the same `sekha-backup restore` that `make restore TO=...` calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from ops.backups import TOOL
+from ops.drill import fill, load
+from ops.engine import LOCAL, OperatorError
+from ops.local import engine_of
+from ops.remote import Machine
+from ops.show import json_line, say, table
+
+ROWS = 5
+DELETE = "DELETE FROM conversations WHERE folder = '/drill';"
+COUNT = "SELECT count(*) FROM conversations WHERE folder = '/drill';"
+
+
+def moment(seconds: float = 0.0) -> str:
+    """The time `seconds` from now, as a target."""
+    return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).isoformat()
+
+
+def refused(machine: Machine, target: str) -> str:
+    """What a restore to `target` says; it must fail. Raises OperatorError when it does not."""
+    command = f"{TOOL} restore --confirm {LOCAL} --to {target}"
+    done = subprocess.run(machine.command(command), capture_output=True, text=True, check=False, timeout=600)
+    if done.returncode == 0:
+        raise OperatorError(f"a restore to {target} was not refused")
+    return done.stderr.strip().splitlines()[-1]
+
+
+def main() -> int:
+    """Run the proof; 1 when a promise is broken."""
+    outputs = engine_of(LOCAL).outputs()
+    if outputs.get("caFile"):
+        os.environ["SSL_CERT_FILE"] = str(outputs["caFile"])
+    url, key, machine = str(outputs["url"]), str(outputs["apiKey"]), Machine(LOCAL, outputs)
+    rows: list[tuple[str, str, bool]] = []
+
+    def count() -> int:
+        return int(machine.run(fill.PSQL, stdin=COUNT))
+
+    def step(what: str, work: Callable[[], str], expected: str) -> None:
+        say(f"pitr: {what}")
+        found = work()
+        rows.append((what, found, expected in found))
+
+    machine.run("systemctl start sekha-first-backup.service sekha-backup@diff.service")
+    for _ in range(ROWS):
+        asyncio.run(load.create_one(url, key))
+    before = count()
+    time.sleep(2)
+    target = moment()
+    time.sleep(2)
+    machine.run(fill.PSQL, stdin=DELETE)
+    step("rows after the mistake", lambda: str(count()), "0")
+    step(
+        "a target before the first backup", lambda: refused(machine, "2020-01-01T00:00:00+00:00"),
+        "is before the first backup was complete",
+    )  # fmt: skip
+    step("a target in the future", lambda: refused(machine, moment(3600)), "is in the future")
+    step(
+        "a target after the last commit", lambda: refused(machine, moment()),
+        "is after the end of the archive: the last transaction",
+    )  # fmt: skip
+    step("rows after the refusals: nothing changed", lambda: str(count()), "0")
+    began = time.monotonic()
+    machine.run(f"{TOOL} restore --confirm {LOCAL} --to {target}")
+    step("rows after the restore", lambda: str(count()), str(before))
+    rows.append(("seconds of the restore, service healthy again", f"{time.monotonic() - began:.1f}", True))
+    print(table(["point-in-time recovery", "found", "as promised"], [(a, b, "yes" if c else "NO") for a, b, c in rows]))
+    json_line(
+        {"found": {what: found for what, found, _ in rows}, "broken": [what for what, _, kept in rows if not kept]}
+    )
+    return 0 if all(kept for _, _, kept in rows) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except OperatorError as error:
+        sys.exit(f"proof-pitr: {error}")
