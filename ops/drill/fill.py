@@ -14,17 +14,22 @@ PSQL = (
     '"postgresql:///sekha?host=/var/run/postgresql"'
 )
 SQL = """
+SET client_min_messages = warning;  -- a word of 16,000 letters is not indexed, and that is fine
 BEGIN;
 CREATE TEMP TABLE vectors (n int PRIMARY KEY, vector bytea);
 COPY vectors FROM STDIN;
 {vectors}
 \\.
+-- Letters that don't compress much, each used again only far beyond what a compressor remembers.
+CREATE TEMP TABLE chunks AS SELECT n, (
+    SELECT string_agg(translate(md5({first} || '-' || n || '-' || i), '0123456789', 'ghijklmnop'), '')
+    FROM generate_series(1, {blocks}) i) AS text FROM generate_series(0, {chunks} - 1) n;
 INSERT INTO conversations (id, label, folder, message_count, word_count)
   SELECT md5('c' || n)::uuid, 'bulk', '/bulk', 1, 1 FROM generate_series({first}, {last}) n;
 INSERT INTO messages (id, conversation_id, seq, role, content, "timestamp")
-  SELECT md5('m' || n)::uuid, md5('c' || n)::uuid, 0, 'user',
-    (SELECT string_agg(md5(n || '-' || i), '') FROM generate_series(1, {blocks}) i), now()
-  FROM generate_series({first}, {last}) n;
+  SELECT md5('m' || m.n)::uuid, md5('c' || m.n)::uuid, 0, 'user',
+    substr(text, 1 + m.n % 9000) || substr(text, 1, m.n % 9000), now()
+  FROM generate_series({first}, {last}) m (n) JOIN chunks ON chunks.n = m.n % {chunks};
 INSERT INTO embeddings (message_id, model, dim, vector)
   SELECT md5('m' || n)::uuid, (SELECT model FROM vector_index_state LIMIT 1), {dim}, vector FROM vectors;
 INSERT INTO vector_outbox (message_id, action)
@@ -35,7 +40,7 @@ FINGERPRINT = (
     "SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(id::text || content, 0)), 0) FROM messages "
     "WHERE conversation_id IN (SELECT id FROM conversations WHERE folder = '/bulk')"
 )
-DIM, BATCH = 384, 2000
+DIM, BATCH, CHUNKS = 384, 2000, 250
 
 
 def vector(number: int) -> str:
@@ -52,7 +57,7 @@ def fill(machine: Machine, megabytes: int) -> int:
     for first in range(1, rows + 1, BATCH):
         last = min(first + BATCH - 1, rows)
         vectors = "\n".join(f"{number}\t{vector(number)}" for number in range(first, last + 1))
-        sql = SQL.format(vectors=vectors, first=first, last=last, blocks=MESSAGE // 32, dim=DIM)
+        sql = SQL.format(vectors=vectors, first=first, last=last, blocks=MESSAGE // 32, dim=DIM, chunks=CHUNKS)
         machine.run(PSQL, stdin=sql)
     return rows
 

@@ -9,17 +9,8 @@ import os
 import subprocess
 import sys
 
-from sekha_backup import files, lease, machine, nudge, recovery, repository, restore
-from sekha_backup.machine import MAIN, RefusedError
-
-
-def stanza() -> None:
-    """Before PostgreSQL starts: the repository knows this cluster. Asks the store once per cluster."""
-    done = machine.ROOT / "var/lib/sekha-deploy/stanza"
-    identity = f"{MAIN.stat().st_ino} {recovery.control(MAIN)[1]}"
-    if not done.exists() or done.read_text() != identity:
-        repository.ensure_stanza(MAIN)
-        machine.write(done, identity)
+from sekha_backup import files, lease, machine, nudge, repository, restore
+from sekha_backup.machine import RefusedError
 
 
 def now(kind: str) -> None:
@@ -73,7 +64,7 @@ def main() -> int:
             case "bring-up":
                 restore.bring_up()
             case "stanza":
-                stanza()
+                repository.know_main()
             case "nudge":
                 nudge.nudge()
             case "hold":

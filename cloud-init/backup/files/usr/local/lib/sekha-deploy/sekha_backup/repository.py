@@ -118,3 +118,13 @@ def ensure_stanza(data: Path) -> None:
         if machine.orders().get("restore") != "never" or "[028]" not in str(error):
             raise
         pgbackrest(*options, "stanza-upgrade")
+
+
+def know_main() -> None:
+    """The repository knows the cluster that serves, so that WAL can come. Asks once per cluster and place."""
+    done = machine.ROOT / "var/lib/sekha-deploy/stanza"
+    control = (machine.MAIN / "global/pg_control").read_bytes()[:8]  # the cluster's system identifier
+    identity = f"{control.hex()} {machine.own_place().named('postgres')}"
+    if not done.exists() or done.read_text() != identity:
+        ensure_stanza(machine.MAIN)
+        machine.write(done, identity)

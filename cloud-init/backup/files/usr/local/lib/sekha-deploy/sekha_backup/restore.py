@@ -100,7 +100,9 @@ def bring_up() -> None:
         target = _target_once(lease, orders)
         with lease.kept():
             restore(lease, source, target, orders)
-    elif action is Action.START and source.backups:
+    elif action is Action.ADOPT:
+        repository.know_main()
+    elif source.backups:
         say(f"restore is never: starting empty beside {len(source.backups)} backups of before")
     if place.stack == source.stack and files.bring_back(place):
         say("Caddy's certificates and keys are back")
