@@ -44,6 +44,7 @@ def test_version_1_limits(v1: Path) -> None:
     assert (v1 / "memory/slc/7/memory.limit_in_bytes").read_text() == str(4 * 2**30)
     assert (v1 / "cpu/slc/7/cpu.cfs_quota_us").read_text() == "200000"
     assert (v1 / "devices/slc/7/devices.deny").read_text() == "a"
+    assert (v1 / "devices/slc/7/devices.allow").read_text().startswith("b *:* m"), "nodes may be made, not used"
     limits.allow_device(7, 7, 3, True)
     assert (v1 / "devices/slc/7/devices.allow").read_text().startswith("b 7:3 rwm")
     assert {p.parent.parent.parent.name for p in limits.join_files(7)} == {"memory", "cpu", "devices", "systemd"}

@@ -88,6 +88,10 @@ def test_capabilities_are_those_the_host_has() -> None:
     assert guest.capabilities("CapBnd:\t000001fffeffffff\n") == "CAP_NET_ADMIN"
 
 
+def test_a_machine_may_run_a_container_engine(tmp_path: Path) -> None:
+    assert "--system-call-filter=@keyring" in guest.nspawn_command(tmp_path, 7, "web", None), "runc's session keyrings"
+
+
 def test_the_node_user_has_no_role_of_its_own() -> None:
     assert json.loads(objects.users_file("n", "s"))["accessAccounts"]["n"]["role"] == "user"
 
