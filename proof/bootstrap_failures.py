@@ -27,7 +27,7 @@ from proof.operator_copy import Copy, Run, outputs, server_ids
 NODE = "sekha-local-1"
 STORE, HOST = "198.51.100.2", "100.64.0.1"  # the host as the router sees it
 ENGINE = 180.0  # seconds that engine and cloud may take beside the waiting for the machine
-FILL = "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 2000000)) /filler"
+FILL = "fallocate -l $(($(stat -f -c '%f*%S' /) - 2000000)) /filler"  # what is kept for root, too
 CADDY, CHROMA = "cloud-init/caddy/meta.yaml", "cloud-init/chroma/files/etc/systemd/system/sekha-chroma.service.j2"
 
 
@@ -109,7 +109,7 @@ def main() -> int:
         failures.case("a unit that fails", ENGINE + 300, "failed at stage vectors", "chroma is broken on purpose")
         copy.restore(CHROMA)
         remote(ssh, FILL)
-        failures.case("full disk", ENGINE + 300, "No space left on device")
+        failures.case("full disk", ENGINE + 300, "No space left on device", "failed at stage")
         remote(ssh, "rm /filler")
         failures.mended("the same machine, mended", copy.up())
         if os.environ.get("SHORT") != "1":
