@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.engine import LOCAL, OperatorError
-from ops.local import engine_of
+from ops.local import engine_of, start_cloud
 from ops.paths import REPO
 from ops.show import say
 
@@ -42,6 +42,7 @@ class Copy:
     log: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Copy:
+        start_cloud()  # from here: one that is started from the copy could start no machine when the copy is gone
         shutil.copytree(REPO, self.folder, ignore=LEFT_OUT, symlinks=True)
         return self
 
