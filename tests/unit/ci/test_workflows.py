@@ -21,7 +21,7 @@ def load(path: Path) -> dict[Any, Any]:
 
 def test_all_are_there() -> None:
     names = {path.stem for path in FILES}
-    assert {"test", "preview", "deploy", "drift", "release"} <= names
+    assert {"test", "preview", "deploy", "drift", "drill", "release"} <= names
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
