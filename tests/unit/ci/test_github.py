@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 
 from ci import github
+from ci.__main__ import main
 
 MARKER = "<!-- sekha-preview: prod -->"
 TOKEN = "t" * 20
@@ -92,3 +95,41 @@ def test_where_to_comment_comes_from_the_event(tmp_path: Path) -> None:
     event.write_text("{")
     with pytest.raises(github.GitHubError, match="GITHUB_EVENT_PATH"):
         github.pull_request(environ)
+
+
+def test_the_command_comments_and_edits_over_http(tmp_path: Path) -> None:
+    """The whole way, to a server on this machine: a blocked change, then the same with the label that approves it."""
+    server = Comments()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            content = self.rfile.read(int(self.headers.get("content-length", 0)))
+            url = f"https://api.example{self.path}"
+            reply = server(httpx.Request(self.command, url, headers=dict(self.headers.items()), content=content))
+            self.send_response(reply.status_code)
+            self.send_header("content-length", str(len(reply.content)))
+            self.end_headers()
+            self.wfile.write(reply.content)
+
+        do_GET = do_POST = do_PATCH = answer  # noqa: N815 - the names http.server wants
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    event, sample = tmp_path / "event.json", Path(__file__).parent / "samples" / "volume-removed.json"
+    environ = {
+        "GITHUB_API_URL": f"http://127.0.0.1:{web.server_port}", "GITHUB_REPOSITORY": "o/r", "GITHUB_TOKEN": TOKEN,
+        "GITHUB_EVENT_PATH": str(event), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }  # fmt: skip
+    for labels, code in ([], 1), ([{"name": "data-loss-approved"}], 0):
+        event.write_text(json.dumps({"pull_request": {"number": 7, "labels": labels, "head": {"sha": "abc"}}}))
+        assert main(["--file", str(sample), "--out", str(tmp_path / "comment.md")], environ) == code
+    web.shutdown()
+    web.server_close()
+    (row,) = server.rows
+    assert server.calls == ["GET", "POST", "GET", "PATCH"]
+    assert "approved by label" in str(row["body"])
+    assert row["body"] == (tmp_path / "comment.md").read_text()
+    assert TOKEN not in (tmp_path / "summary.md").read_text()
