@@ -6,12 +6,9 @@ program needs. Here the parts get the modules named in USED only, 0.3 s; names a
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pulumi_aws as aws
+
+from infra.clouds import slim
 
 __all__ = ["aws"]
 
@@ -34,21 +31,5 @@ USED = {
 }  # fmt: skip
 
 
-def slim(part: str, modules: tuple[str, ...]) -> None:
-    """Put a package with only `modules` in the place of the SDK's `part`, unless that was read already."""
-    name = f"{aws.__name__}.{part}"
-    if type(sys.modules.get(name)) is ModuleType:
-        return
-    package = ModuleType(name)
-    package.__path__ = [str(Path(aws.__file__).parent / part)]
-    package.__package__ = name
-    sys.modules[name] = package
-    setattr(aws, part, package)
-    for module in modules:
-        read = importlib.import_module(f"{name}.{module}")
-        for public in read.__all__:
-            setattr(package, public, getattr(read, public))
-
-
 for _part, _modules in USED.items():
-    slim(_part, _modules)
+    slim.package(f"{aws.__name__}.{_part}", _modules)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pulumi
-import pulumi_digitalocean as do
 
 from infra import naming
 from infra.bootstrap import Stage0
 from infra.catalog import Catalog
 from infra.clouds import Machine, Placement, ssh_key_parts
 from infra.clouds.digitalocean_api import place
+from infra.clouds.digitalocean_sdk import do
 from infra.clouds.digitalocean_store import NodeStore
 from infra.clouds.digitalocean_watch import watch
 from infra.plan import ANYWHERE, DNS_TTL, Plan

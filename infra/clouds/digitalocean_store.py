@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pulumi
-import pulumi_digitalocean as do
 
 from infra import naming
 from infra.bootstrap import NodeKeys
+from infra.clouds.digitalocean_sdk import do
 from infra.plan import KEEP_VERSIONS_DAYS, Plan
 
 

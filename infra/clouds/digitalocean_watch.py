@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pulumi
-import pulumi_digitalocean as do
 
 from infra import naming
+from infra.clouds.digitalocean_sdk import do
 from infra.plan import Plan
 
 METRICS = {"cpu": "v1/insights/droplet/cpu"}
