@@ -36,7 +36,7 @@ def refused(machine: Machine, target: str) -> str:
     done = subprocess.run(machine.command(command), capture_output=True, text=True, check=False, timeout=600)
     if done.returncode == 0:
         raise OperatorError(f"a restore to {target} was not refused")
-    return done.stderr.strip().splitlines()[-1]
+    return done.stderr.strip().splitlines()[-1].removeprefix("sekha-backup restore: ")
 
 
 def main() -> int:
@@ -78,7 +78,11 @@ def main() -> int:
     machine.run(f"{TOOL} restore --confirm {LOCAL} --to {target}")
     step("rows after the restore", lambda: str(count()), str(before))
     rows.append(("seconds of the restore, service healthy again", f"{time.monotonic() - began:.1f}", True))
-    print(table(["point-in-time recovery", "found", "as promised"], [(a, b, "yes" if c else "NO") for a, b, c in rows]))
+    print(
+        table(
+            ["point-in-time recovery", "found", "as promised"], [(a, b[:90], "yes" if c else "NO") for a, b, c in rows]
+        )
+    )
     json_line(
         {"found": {what: found for what, found, _ in rows}, "broken": [what for what, _, kept in rows if not kept]}
     )
