@@ -90,7 +90,8 @@ async def probe(url: str, key: str, create: bool) -> list[tuple[str, float]]:
             if all(topic in content for topic, (content, _) in zip(TOPICS, best, strict=True)):
                 return best
             if time.monotonic() > end:
-                raise OperatorError(f"after {SEARCHABLE_WITHIN:g} s the search does not find every topic: {best}")
+                shown = [text[:50] for text, _ in best]
+                raise OperatorError(f"after {SEARCHABLE_WITHIN:g} s the search does not find every topic: {shown}")
             await asyncio.sleep(0.5)
 
 
