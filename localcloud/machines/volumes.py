@@ -7,8 +7,10 @@ the list in the server's guest/volumes file.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from localcloud.machines.paths import Paths
 from localcloud.machines.sh import read_json, run, write
 
 BUSY_LIMIT = 10.0  # s for a detached volume's device to come free
+LOOP_GET_STATUS64 = 0x4C05  # linux/loop.h
 NAMES = [f"sd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"]
 
 
@@ -34,24 +37,42 @@ class Loop:
     dying: bool
 
 
-def loops_below(folder: Path) -> dict[str, Path]:
-    """Loop devices whose file is below a folder: device -> file."""
+def loops_below(folder: Path, blocks: Path = Path("/sys/block")) -> dict[str, Path]:
+    """Loop devices whose file is below a folder: device -> file.
+
+    The kernel has one list for all containers of a host, by paths that mean another file in each: the file itself
+    must be the device's, or it is none of ours.
+    """
     found = {}
-    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+    for entry in blocks.glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):
-            file = Path(entry.read_text().strip().removesuffix(" (deleted)"))
-            if folder in file.parents:
-                found[f"/dev/{entry.parts[3]}"] = file
+            name, deleted, _ = entry.read_text().strip().partition(" (deleted)")
+            file, device = Path(name), f"/dev/{entry.parts[-3]}"
+            if folder in file.parents and (deleted or backing_of(device) == (file.stat().st_dev, file.stat().st_ino)):
+                found[device] = file
+    return found
+
+
+def backing_of(device: str) -> tuple[int, int]:
+    """Device number and inode of a loop device's file (struct loop_info64 in linux/loop.h). Raises OSError."""
+    info = bytearray(232)
+    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, LOOP_GET_STATUS64, info)
+    finally:
+        os.close(fd)
+    found: tuple[int, int] = struct.unpack_from("=QQ", info)
     return found
 
 
 def loop_of(file: Path) -> Loop | None:
-    """The loop device of a file."""
+    """The loop device of a file; not one of a removed file that had its name."""
     for device, backing in loops_below(file.parent).items():
-        if backing == file:
-            number = Path(device).stat().st_rdev
-            clearing = Path(f"/sys/block/{Path(device).name}/loop/autoclear").read_text().strip() == "1"
-            return Loop(device, os.major(number), os.minor(number), clearing)
+        with contextlib.suppress(OSError):  # it went, or the file is a removed one
+            if backing == file and backing_of(device) == (file.stat().st_dev, file.stat().st_ino):
+                number = Path(device).stat().st_rdev
+                clearing = Path(f"/sys/block/{Path(device).name}/loop/autoclear").read_text().strip() == "1"
+                return Loop(device, os.major(number), os.minor(number), clearing)
     return None
 
 

@@ -79,3 +79,22 @@ def test_a_machine_of_an_earlier_boot_of_the_host_is_nobody(tmp_path: Path) -> N
         state = {"nspawn": {"pid": me.pid, "start": me.start, "boot": boot}}
         (tmp_path / "state.json").write_text(json.dumps(state))
         assert bool(guest.nspawn(tmp_path)) == there, "a signal would hit another process"
+
+
+def test_a_loop_device_of_another_file_of_the_same_path_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers share the kernel's list of loop devices, and their paths mean other files; so does a removed file's."""
+    blocks, ours = tmp_path / "block", tmp_path / "volumes/1.img"
+    ours.parent.mkdir()
+    ours.touch()
+    mine, foreign = (ours.stat().st_dev, ours.stat().st_ino), (ours.stat().st_dev, ours.stat().st_ino + 1)
+    files = {"loop0": (str(ours), foreign), "loop1": (f"{ours} (deleted)", foreign), "loop2": (str(ours), mine)}
+    for name, (path, _) in files.items():
+        (blocks / name / "loop").mkdir(parents=True)
+        (blocks / name / "loop/backing_file").write_text(f"{path}\n")
+    monkeypatch.setattr(volumes, "backing_of", lambda device: files[Path(device).name][1])
+    found = volumes.loops_below(tmp_path, blocks)
+    assert sorted(found) == ["/dev/loop1", "/dev/loop2"], "what is left of a removed file is cleaned up, too"
+    monkeypatch.setattr(volumes, "loops_below", lambda folder: {"/dev/loop1": ours})
+    assert volumes.loop_of(ours) is None
