@@ -84,7 +84,7 @@ def test_a_machine_of_an_earlier_boot_of_the_host_is_nobody(tmp_path: Path) -> N
 def test_a_loop_device_of_another_file_of_the_same_path_is_not_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Containers share the kernel's list of loop devices, and their paths mean other files; so does a removed file's."""
+    """Containers share the kernel's list of loop devices, and their paths mean other files; a removed file's, too."""
     blocks, ours = tmp_path / "block", tmp_path / "volumes/1.img"
     ours.parent.mkdir()
     ours.touch()
