@@ -2,7 +2,8 @@
 STACK ?= local
 RUN := tools/run
 
-.PHONY: rebuild backup-now backup-list restore help secret up down destroy init preview preview-comment proof-preview drift release record-state refresh-prices outputs status test test-unit test-service test-cloud lint fmt floor bench-service bench-rate eval-retrieval lock proof-clients proof-machine proof-refusals proof-crashes proof-acknowledged compose proof-docker backup-cost drill proof-pitr
+# every target with a help text
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -87,11 +88,9 @@ fmt: ## format, sort imports, mend simple things
 bench-service: ## the service next to its floors, at 1 and 32 clients, 2,000 and 100,000 conversations (10 minutes); ARGS="--only get ..."
 	@$(RUN) --dev bench/run service $(ARGS)
 
-.PHONY: bench-faults compose proof-docker
 bench-faults: ## faults while clients write: acknowledged and present rows, errors, seconds until healthy (10 minutes)
 	@$(RUN) --dev bench/run faults
 
-.PHONY: bench-growth bench-searchable bench-workers bench-memory
 bench-growth: ## how much slower each operation is with 100,000 conversations than with 2,000 (6 minutes, 12 more to fill once)
 	@$(RUN) --dev bench/run service.growth
 
@@ -104,7 +103,6 @@ bench-workers: ## two workers on two cores next to one on one (5 minutes)
 bench-memory: ## memory of each part, idle and under load, next to 8 GB
 	@$(RUN) --dev bench/run service.memory
 
-.PHONY: bench-preview
 bench-preview: ## `pulumi preview` of a single server next to one resource on the same SDK, per cloud (ROUNDS=5)
 	@$(RUN) --tools python -m bench.preview
 
