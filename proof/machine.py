@@ -82,7 +82,9 @@ def main() -> int:
     outputs = engine.outputs()
     user_data = plaintext(server_inputs(engine)["userData"]).encode()
     secrets = {
-        name: value for name, value in engine.secrets().items() if "Key" in name and name != "sekha:sshPublicKeys"
+        name: value.strip()
+        for name, value in engine.secrets().items()
+        if "Key" in name and name != "sekha:sshPublicKeys" and value.strip()  # one that isn't set is no secret
     }
     state = engine.capture("stack", "export")
     ssh = ssh_command(LOCAL, outputs)
@@ -92,7 +94,7 @@ def main() -> int:
     for cloud, limit in USER_DATA_LIMITS.items():
         size = len(gzip.compress(user_data, mtime=0)) if "gzip" in cloud else len(user_data)
         rows.append((f"user-data, {cloud}", f"{size} of {limit} bytes", size <= limit))
-    found = {name for name, value in secrets.items() if value.strip() and value.strip().encode() in user_data}
+    found = {name for name, value in secrets.items() if value.encode() in user_data}
     rows.append(("secrets in user-data", ", ".join(sorted(found)), found <= IN_USER_DATA))
     in_state = {
         name for name, value in secrets.items() if json.dumps(value)[1:-1] in state and name.endswith("SecretKey")
