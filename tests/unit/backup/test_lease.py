@@ -110,6 +110,19 @@ def test_released_it_is_free_at_once(store: Store) -> None:
     assert store.now == 0
 
 
+def test_who_has_the_volume_inherits_at_once(store: Store) -> None:
+    lease(store, "1").take()
+    two = lease(store, "2")
+    two.heir_of = "1"
+    two.take()
+    assert (store.now, json.loads(store.body)["holder"]) == (0, "2")
+    store.now = 1
+    three = lease(store, "3")
+    three.heir_of = "1"
+    assert three.take()["holder"] == "2"
+    assert store.now > TTL
+
+
 def test_it_remembers_that_the_stack_had_data(store: Store) -> None:
     one = lease(store, "1")
     one.take()

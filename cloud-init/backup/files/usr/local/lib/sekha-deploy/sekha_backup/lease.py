@@ -40,6 +40,7 @@ class Lease:
     def __init__(self, bucket: Bucket, holder: str, node: str, sleep: Callable[[float], object] = time.sleep) -> None:
         self.bucket, self.holder, self.node, self.sleep = bucket, holder, node, sleep
         self.key = bucket.place.prefix + "lease.json"
+        self.heir_of = ""  # a holder that can't serve any more, because its volume is here: its lease is inherited
         self.etag = ""
         self.state: dict[str, Any] = {}
 
@@ -50,7 +51,7 @@ class Lease:
 
     def free(self, state: dict[str, Any], answer: Answer) -> bool:
         """Whether this machine may take the lease as it is."""
-        mine, stale = state.get("holder") == self.holder, answer.age > TTL + CLOCK
+        mine, stale = state.get("holder") in (self.holder, self.heir_of or self.holder), answer.age > TTL + CLOCK
         return mine or stale or bool(state.get("released"))
 
     def take(self) -> dict[str, Any]:

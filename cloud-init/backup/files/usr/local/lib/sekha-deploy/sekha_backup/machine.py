@@ -18,6 +18,7 @@ CLUSTERS = DATA / "postgresql/17"
 MAIN, RESTORING = CLUSTERS / "main", CLUSTERS / "restoring"  # the cluster that serves; one that is being restored
 TRIAL = CLUSTERS / "trial"  # one that is restored only to look at it
 RESTORED, FENCED = CLUSTERS / "restored.json", DATA / "fenced.json"
+HOLDER = DATA / "holder"  # instance id of the machine that last served the data on this volume
 CHROMA, CADDY = DATA / "chroma", DATA / "caddy"
 STANZA = "sekha"
 BINARIES = Path("/usr/lib/postgresql/17/bin")

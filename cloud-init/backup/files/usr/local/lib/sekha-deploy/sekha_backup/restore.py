@@ -21,7 +21,7 @@ from typing import Any
 from sekha_backup import files, machine, recovery, repository
 from sekha_backup.decide import Action, Facts, decide
 from sekha_backup.lease import Lease, of_this_machine, say
-from sekha_backup.machine import CHROMA, CLUSTERS, FENCED, MAIN, RESTORED, RESTORING, TRIAL, RefusedError
+from sekha_backup.machine import CHROMA, CLUSTERS, FENCED, HOLDER, MAIN, RESTORED, RESTORING, TRIAL, RefusedError
 from sekha_backup.repository import Backup
 
 
@@ -95,6 +95,8 @@ def bring_up() -> None:
     had_data = bool(state.get("data")) or machine.had_data()
     facts = Facts(orders.get("restore", "auto"), has_data, bool(source.backups), had_data, asked, fenced)
     action = decide(facts)
+    if action is Action.ADOPT and HOLDER.exists():
+        lease.heir_of = HOLDER.read_text()
     lease.take()
     if action is Action.RESTORE:
         target = _target_once(lease, orders)
@@ -104,6 +106,7 @@ def bring_up() -> None:
         repository.know_main()
     elif source.backups:
         say(f"restore is never: starting empty beside {len(source.backups)} backups of before")
+    machine.write(HOLDER, lease.holder, 0o644)
     if place.stack == source.stack and files.bring_back(place):
         say("Caddy's certificates and keys are back")
 
