@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sekha_backup import machine
 from sekha_backup.machine import BINARIES, STANZA, RefusedError
-from sekha_backup.repository import as_postgres
+from sekha_backup.repository import as_postgres, postgres_command
 
 FOLDER = machine.RUN / "recovery"
 CONTROL = re.compile(r"^(Database cluster state|Latest checkpoint's TimeLineID): +(.*)$", re.MULTILINE)
@@ -71,17 +71,16 @@ def replay(data: Path, shared_buffers_mb: int, archive: bool = True) -> str:
         (FOLDER / name).write_text(text)
     subprocess.run(["chown", "-R", "postgres:postgres", str(FOLDER)], check=True)
     log = FOLDER / "log"
-    config = f"-c config_file={FOLDER}/postgresql.conf"
-    pg_ctl = ("pg_ctl", "-D", str(data), "-l", str(log), "-o", config)
     # An earlier try that was killed may still run.
     as_postgres("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop", capture_output=True)
-    done = as_postgres(*pg_ctl, "-W", "start", capture_output=True)
-    if done.returncode != 0:
-        raise RefusedError(f"PostgreSQL does not start for the recovery: {done.stderr[-300:]}")
+    command = postgres_command("postgres", "-D", str(data), "-c", f"config_file={FOLDER}/postgresql.conf")
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")
     try:
-        promoted = _wait(data, log)
+        promoted = _wait(server, log)
     finally:
         as_postgres("pg_ctl", "-D", str(data), "-m", "fast", "-w", "-t", "3600", "stop", capture_output=True)
+        server.wait()
     text = log.read_text(errors="replace")
     if not promoted or control(data)[0] != "shut down":
         raise RefusedError(_reason(text))
@@ -89,21 +88,20 @@ def replay(data: Path, shared_buffers_mb: int, archive: bool = True) -> str:
     return last[-1] if last else ""
 
 
-def _wait(data: Path, log: Path) -> bool:
+def _wait(server: subprocess.Popen[bytes], log: Path) -> bool:
     """Whether the cluster opened; False when PostgreSQL gave up."""
     told = time.monotonic()
-    while True:
-        ready = as_postgres("psql", "-X", "-q", "-t", "-A", "-h", str(FOLDER), "-c", "select pg_is_in_recovery()",
-                            "postgres", capture_output=True)  # fmt: skip
+    ask = ("psql", "-X", "-q", "-t", "-A", "-h", str(FOLDER), "-c", "select pg_is_in_recovery()", "postgres")
+    while server.poll() is None:
+        ready = as_postgres(*ask, capture_output=True)
         if ready.returncode == 0 and ready.stdout.strip() == "f":
             return True
-        if as_postgres("pg_ctl", "-D", str(data), "status", capture_output=True).returncode != 0:
-            return False
         if time.monotonic() - told > SAY_EVERY:
             told = time.monotonic()
             restored = re.findall(r"restored log file \"(\w+)\"", log.read_text(errors="replace"))
             print(f"replaying: {len(restored)} WAL files so far", flush=True)
         time.sleep(0.2)
+    return False
 
 
 def _reason(log: str) -> str:

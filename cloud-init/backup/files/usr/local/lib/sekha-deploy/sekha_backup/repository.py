@@ -71,11 +71,15 @@ def configure_source(place: Place) -> list[str]:
     return [f"--config={SOURCE}"]
 
 
+def postgres_command(*argv: str) -> list[str]:
+    """The command line that runs `argv` as postgres, with a clean environment."""
+    account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "env", "-i", "LC_ALL=C.UTF-8"]
+    return [*account, f"PATH={machine.BINARIES}:/usr/bin:/bin", *argv]
+
+
 def as_postgres(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command as postgres, text in and out."""
-    account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "env", "-i", "LC_ALL=C.UTF-8"]
-    path = f"PATH={machine.BINARIES}:/usr/bin:/bin"
-    return subprocess.run([*account, path, *argv], text=True, check=False, cwd="/", **options)
+    return subprocess.run(postgres_command(*argv), text=True, check=False, cwd="/", **options)
 
 
 def pgbackrest(*arguments: str, capture: bool = True) -> str:
