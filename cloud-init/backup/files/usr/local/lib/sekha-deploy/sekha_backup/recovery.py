@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import signal
@@ -57,6 +59,19 @@ def control(data: Path) -> tuple[str, int]:
     return found["Database cluster state"], int(found["Latest checkpoint's TimeLineID"])
 
 
+def end_leftovers(data: Path, proc: Path = Path("/proc")) -> int:
+    """Kill what an earlier, killed try left running on `data` (its servers work in that folder); how many there were."""
+    found = 0
+    for link in proc.glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == data:
+                os.kill(int(link.parent.name), signal.SIGKILL)
+                found += 1
+    if found:
+        time.sleep(1)  # until the kernel has let go of their shared memory
+    return found
+
+
 def replay(data: Path, shared_buffers_mb: int, archive: bool = True) -> str:
     """Recover, promote and stop the cluster in `data`; returns the log time of its last transaction, "" = none.
 
@@ -72,8 +87,6 @@ def replay(data: Path, shared_buffers_mb: int, archive: bool = True) -> str:
         (FOLDER / name).write_text(text)
     subprocess.run(["chown", "-R", "postgres:postgres", str(FOLDER)], check=True)
     log = FOLDER / "log"
-    # An earlier try that was killed may still run.
-    as_postgres("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop", capture_output=True)
     command = postgres_command("postgres", "-D", str(data), "-c", f"config_file={FOLDER}/postgresql.conf")
     with log.open("wb") as out:
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")

@@ -190,6 +190,7 @@ def trial(target: str = "", keep: bool = False) -> dict[str, Any]:
 
 def download(source: Source, target: datetime.datetime | None, folder: Path) -> str:
     """The files of the right backup into `folder`; returns its label. Goes on where a killed try stopped."""
+    recovery.end_leftovers(folder)
     if folder.exists() and not any((folder / name).exists() for name in ("PG_VERSION", "backup.manifest")):
         shutil.rmtree(folder)  # pgBackRest would not know it again
     fresh = not folder.exists()
