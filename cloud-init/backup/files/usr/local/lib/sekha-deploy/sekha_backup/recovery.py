@@ -60,7 +60,7 @@ def control(data: Path) -> tuple[str, int]:
 
 
 def end_leftovers(data: Path, proc: Path = Path("/proc")) -> int:
-    """Kill what an earlier, killed try left running on `data` (its servers work in that folder); how many there were."""
+    """Kill what an earlier, killed try left running on `data` (servers work in that folder); how many there were."""
     found = 0
     for link in proc.glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):
