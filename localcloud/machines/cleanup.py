@@ -23,13 +23,18 @@ def leftovers(paths: Paths) -> list[str]:
     found += [f"route {route['dst']}" for route in netns.query("route", "show") if route["dst"] == a.PUBLIC_NET]
     if router.nat_table_there():
         found.append(f"nft table {a.NAT_TABLE}")
-    found += [f"mount {point}" for point in disk.mounts_below(paths.cloud)]
+    found += [f"mount {point}" for point in mounts_of(paths)]
     found += [f"loop device {device} ({file})" for device, file in volumes.loops_below(paths.cloud).items()]
     limits = detect()
     found += [f"control group {group}" for group in limits.groups()]
     if OWNER_FILE.exists():
         found.append(f"file {OWNER_FILE}")
     return found
+
+
+def mounts_of(paths: Paths) -> list[Path]:
+    """Our mounts, innermost first. The state folder itself may be a mount, too: the operator's, with all data in it."""
+    return [point for point in disk.mounts_below(paths.cloud) if point != paths.cloud]
 
 
 def pid_files(paths: Paths) -> list[Path]:
@@ -47,9 +52,9 @@ def teardown(paths: Paths) -> None:
         if ns != a.ROUTER_NS:
             netns.delete(ns)
     router.down(paths)
-    for point in disk.mounts_below(paths.cloud):
+    for point in mounts_of(paths):
         run("umount", point, check=False)
-    for point in disk.mounts_below(paths.cloud):
+    for point in mounts_of(paths):
         run("umount", "-l", point, check=False)
     for device in volumes.loops_below(paths.cloud):
         run("losetup", "-d", device, check=False)

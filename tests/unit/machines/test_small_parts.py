@@ -14,7 +14,7 @@ import yaml
 
 from localcloud import aptconf, metadata, objects
 from localcloud.backend import Nic, ServerSpec
-from localcloud.machines import addresses, disk, guest, nics, paths, process, router, runner
+from localcloud.machines import addresses, cleanup, disk, guest, nics, paths, process, router, runner
 from tests.support import wait_for
 
 SPEC = ServerSpec(
@@ -147,6 +147,12 @@ def test_mounts_of_any_name_are_found(tmp_path: Path) -> None:
     lines = (r"ext4 /c/josé\040x/1/disk ext4 rw 0 0", r"o /c/josé\040x/1/disk/m o rw 0 0", "o /c/other o rw 0 0")
     table.write_text("\n".join(lines) + "\n")
     assert disk.mounts_below(Path("/c/josé x"), table) == [Path("/c/josé x/1/disk/m"), Path("/c/josé x/1/disk")]
+
+
+def test_a_state_folder_that_is_a_mount_itself_is_left_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = paths.Paths(cache=Path("/c"), cloud=Path("/c/cloud"))
+    monkeypatch.setattr(disk, "mounts_below", lambda folder: [folder / "run/lxcfs", folder])
+    assert cleanup.mounts_of(here) == [Path("/c/cloud/run/lxcfs")]
 
 
 def test_a_host_that_was_no_router_becomes_none_for_others() -> None:

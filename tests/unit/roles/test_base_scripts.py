@@ -62,7 +62,8 @@ def disk(tmp_path: Path) -> Disk:
 
 def prepare(disk: Disk, **changes: str) -> subprocess.CompletedProcess[str]:
     """prepare-data for a volume (device 8:16) that is mounted already, unless `changes` say otherwise."""
-    (disk.root / "device").touch()
+    if not (disk.root / "device").exists():
+        (disk.root / "device").write_bytes(bytes(512))
     mounted = 'case "$*" in -d*) echo 8:16;; esac; exit 0'
     stat = 'case "$*" in *%t*) echo 8;; *) echo 10;; esac'  # hexadecimal
     answers = dict.fromkeys(COMMANDS, "exit 0") | {"mountpoint": mounted, "stat": stat}
@@ -126,6 +127,14 @@ def test_a_volume_that_can_not_be_read_is_told_as_that(disk: Disk) -> None:
     assert made.returncode == 1
     assert "can't be read" in made.stderr
     assert "Operation not permitted" in made.stderr
+
+
+def test_a_device_whose_volume_was_pulled_is_said_to_be_empty(disk: Disk) -> None:
+    (disk.root / "device").touch()
+    made = prepare(disk, mountpoint="exit 1", blkid="exit 2", cmp="exit 1")
+    assert made.returncode == 1
+    assert "no longer attached: it is empty" in made.stderr
+    assert not disk.called("mkfs")
 
 
 def test_a_blank_volume_that_has_served_is_not_formatted(disk: Disk) -> None:
