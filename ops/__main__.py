@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from ops import backups, comparison, compose, confirm, recover, up
+from ops import backups, comparison, compose, confirm, docker_leftovers, recover, up
 from ops.engine import LOCAL, ON_LOCAL_CLOUD, POLICIES, OperatorError
 from ops.init import init
 from ops.local import engine_of
@@ -46,6 +46,7 @@ def destroy(stack: str) -> None:
     if stack not in ON_LOCAL_CLOUD:
         confirm.typed(stack, f"deletes all that stack {stack!r} has")
     engine = up.prepared(engine_of(stack))
+    docker_leftovers.clear(engine)
     engine.run("destroy", "--yes", "--skip-preview", *recover.recover(engine, destroying=True))
     recover.check_destroyed(engine)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from infra import release_bundle, release_rollout
 from infra.settings import DOCKER
-from ops import census, comparison, local, recover
+from ops import census, comparison, docker_leftovers, local, recover
 from ops.engine import ON_LOCAL_CLOUD, Engine, OperatorError
 from ops.paths import REPO, cache, stack_dir, write_private
 from ops.show import json_line, say, table
@@ -116,6 +116,7 @@ def up(stack: str) -> None:
     configure(engine)
     stages.measure("config", started)
 
+    docker_leftovers.clear(engine)
     refresh = recover.recover(engine) or (["--refresh"] if os.environ.get("REFRESH") == "1" else [])
     outputs = engine.outputs()
     before = outputs.get("stages")
