@@ -69,6 +69,7 @@ def test_an_emptied_replica_is_not_asked_until_it_has_everything(replicated: Ser
     replicated.create("kept", *[" ".join(chance.choices(WORDS, k=4)) for _ in range(150)])
     replicated.wait_until_indexed(90)
     wait_for(lambda: len(set(_counts(replicated, replicas))) == 1, 40, "both are full")
+    wait_for(lambda: replicated.metric("sekha_replicas_behind_items") == 0, 40, "and the service knows it")
     full = _counts(replicated, replicas)[0]
     replicas[0].stop()
     replicas[0].wipe()
@@ -91,5 +92,10 @@ def test_one_replica_that_never_was_there_stops_nothing(replicated: Service, rep
     replicas[1].stop()
     replicated.create("alone", "A violin is tuned before the concert")
     replicated.wait_until_indexed()
-    wait_for(lambda: "violin" in replicated.query("musical instrument")[0]["content"], 20, "found by meaning")
+
+    def found() -> bool:
+        hits = replicated.query("musical instrument")
+        return bool(hits) and "violin" in hits[0]["content"]
+
+    wait_for(found, 20, "found by meaning")
     replicas[1].start()

@@ -50,27 +50,34 @@ class ReplicatedIndex:
         raise NotImplementedError("each replica is fed by itself")
 
     async def nearest(self, vector: Vectors, limit: int) -> list[tuple[UUID, float]]:
-        reasons = []
-        for member in self.members:
-            if time.monotonic() < self._avoided.get(member.replica, 0.0):
-                reasons.append(f"{member.replica} did not answer a moment ago")
-                continue
-            try:
-                if not await self._trusted(member):
-                    reasons.append(f"{member.replica} is being filled")
+        """As the protocol says. Before it gives up for all are incomplete, it makes sure that this is no old news."""
+        started = time.monotonic()
+        while True:
+            reasons, filling = [], False
+            for member in self.members:
+                if time.monotonic() < self._avoided.get(member.replica, 0.0):
+                    reasons.append(f"{member.replica} did not answer a moment ago")
                     continue
-                return await member.nearest(vector, limit)
-            except ProviderAwayError as error:
-                self._avoided[member.replica] = time.monotonic() + _AVOID_SECONDS
-                reasons.append(f"{member.replica}: {error}")
-        raise ProviderAwayError("; ".join(reasons))
+                try:
+                    if await self._trusted(member):
+                        return await member.nearest(vector, limit)
+                except ProviderAwayError as error:
+                    self._avoided[member.replica] = time.monotonic() + _AVOID_SECONDS
+                    reasons.append(f"{member.replica}: {error}")
+                else:
+                    filling = True
+                    reasons.append(f"{member.replica} is being filled")
+            if not filling or self._known_at >= started:
+                raise ProviderAwayError("; ".join(reasons))
+            self._known_at = -_TRUST_SECONDS
 
     async def _trusted(self, member: ChromaIndex) -> bool:
         """Whether it holds all: its collection is the one that was fed, and nothing waits for it."""
-        if time.monotonic() - self._known_at >= _TRUST_SECONDS:
+        asked = time.monotonic()
+        if asked - self._known_at >= _TRUST_SECONDS:
             try:
                 self._known = await self._complete([each.replica for each in self.members])
             except UnavailableError as error:
                 raise ProviderAwayError(str(error)) from None
-            self._known_at = time.monotonic()
+            self._known_at = asked
         return self._known.get(member.replica) == await member.identity()
