@@ -8,7 +8,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-
 from sekha_service.errors import ProviderAwayError
 from sekha_service.index.chroma import ChromaIndex
 from sekha_service.index.replicas import ReplicatedIndex
