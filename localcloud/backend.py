@@ -112,6 +112,12 @@ class Backend(Protocol):
     def detach_volume(self, volume_id: int) -> None:
         """Take the volume away from its server."""
 
+    def route_floating_ip(self, ip: str, server_id: int | None) -> None:
+        """Route an IPv4 address or IPv6 /64 to the server, behind its firewall; None: to nobody."""
+
+    def forget_floating_ip(self, ip: str) -> None:
+        """The address is no floating IP any more."""
+
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         """Replace the packet filter of the public interface: the union of all attached firewalls' rules.
 

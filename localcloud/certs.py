@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from localcloud.machines.addresses import OBJECTS_IP
 from localcloud.machines.sh import write
 
+MANAGED_LIFE = datetime.timedelta(days=90)  # of a managed certificate, as Let's Encrypt gives
 LIFE = datetime.timedelta(days=3650)  # the CA never leaves this machine
 
 
@@ -38,6 +39,32 @@ def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + LIFE)
     )
+
+
+def issue(folder: Path, names: list[str]) -> tuple[str, str]:
+    """A certificate (with the CA below it) for these domain names by the CA in `folder`, and its key, as PEM."""
+    ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the CA's key is none of ours")
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(_name(names[0][:64]))
+        .issuer_name(ca.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + MANAGED_LIFE)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return cert.public_bytes(pem).decode() + ca.public_bytes(pem).decode(), _pem(key)
 
 
 def ensure(folder: Path) -> None:

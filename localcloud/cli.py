@@ -1,4 +1,4 @@
-"""localcloud: up, down, status, console, logs, unavailable, env. See docs/localcloud.md."""
+"""localcloud: up, down, status, console, logs, unavailable, fault, env. See docs/localcloud.md."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from localcloud import catalog, certs, daemon, objects, preflight
+from localcloud import catalog, certs, daemon, fault_cli, objects, preflight
 from localcloud.aptconf import AptSourcesError
 from localcloud.backend import BackendError, ServerSpec
 from localcloud.image import build
@@ -51,6 +51,25 @@ def project_token(paths: Paths, *, new: bool = False) -> str:
             return tokens[0] if tokens else store.add_token(project)
     finally:
         store.close()
+
+
+def reading_token(paths: Paths, token: str) -> str:
+    """A token of the same project that may only read; made at the first call."""
+    with closing(Store(paths.database)) as store, store.transaction():
+        project, _ = store.find_token(token) or (0, True)
+        tokens = store.tokens(project, read_only=True)
+        return tokens[0] if tokens else store.add_token(project, read_only=True)
+
+
+def fault(paths: Paths, options: argparse.Namespace) -> int:
+    """The command `fault`."""
+    _need_root()
+    with closing(Store(paths.database)) as store:
+        try:
+            print(fault_cli.run(store, options))
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
+    return 0
 
 
 def api_port(paths: Paths) -> int:
@@ -236,13 +255,15 @@ def environment(paths: Paths, *, new_project: bool) -> dict[str, str]:
     }
 
 
-def env(paths: Paths, *, new_project: bool, as_json: bool) -> int:
+def env(paths: Paths, *, new_project: bool, read_only: bool, as_json: bool) -> int:
     """Print the environment, as shell exports or JSON."""
     _need_root()
     if not isinstance(read_json(OWNER_FILE), dict):
         say("the local cloud is down; `bin/localcloud up` starts it")
     paths.make()
     values = environment(paths, new_project=new_project)
+    if read_only:
+        values["HCLOUD_TOKEN"] = reading_token(paths, values["HCLOUD_TOKEN"])
     if as_json:
         print(json.dumps(values))
     else:
@@ -283,8 +304,12 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("new-node-key", help="another object-store key for the machines; the old one is refused")
     sold = commands.add_parser("unavailable", help="server types that can't be ordered from now on (none: all can)")
     sold.add_argument("types", nargs="*", metavar="TYPE@LOCATION")
+    fault_cli.add_parser(commands)
     variables = commands.add_parser("env", help="print HCLOUD_ENDPOINT, HCLOUD_TOKEN, S3_* for a shell")
     variables.add_argument("--new-project", action="store_true", help="token of a new, empty project")
+    variables.add_argument(
+        "--read-only", action="store_true", help="a token that may only read, of the project default"
+    )
     variables.add_argument("--json", action="store_true", help="one JSON object")
     return top
 
@@ -295,7 +320,7 @@ def main(argv: list[str] | None = None) -> int:
     paths = paths_from_env()
     try:
         if options.command == "env":
-            return env(paths, new_project=options.new_project, as_json=options.json)
+            return env(paths, new_project=options.new_project, read_only=options.read_only, as_json=options.json)
         if options.command in ("console", "logs"):
             return (console if options.command == "console" else logs)(paths, options.server)
         if options.command == "status":
@@ -303,6 +328,8 @@ def main(argv: list[str] | None = None) -> int:
         if options.command == "new-node-key":
             objects.new_node_key(paths)
             return 0
+        if options.command == "fault":
+            return fault(paths, options)
         if options.command == "unavailable":
             return sell_out(paths, options.types)
         with alone():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from localcloud import certs
 from localcloud.api.app import create_app
 from localcloud.backend import BackendError
 from localcloud.machines import router, services
@@ -49,7 +51,7 @@ def main() -> None:
     began = time.monotonic()
     paths = paths_from_env()
     backend = prepare(paths, sys.argv[1], Path(sys.argv[2]))
-    cloud = Cloud(Store(paths.database), backend)
+    cloud = Cloud(Store(paths.database), backend, issue=functools.partial(certs.issue, paths.ca))
     cloud.start()
     write(paths.run / "port", f"{port()}\n")
     LOG.info("ready after %.1f s", time.monotonic() - began)

@@ -24,6 +24,7 @@ class FakeBackend:
         self.volumes: dict[int, tuple[int, str | None]] = {}
         self.attached: dict[int, int] = {}
         self.firewalls: dict[int, tuple[Rule, ...] | None] = {}
+        self.floating: dict[str, int | None] = {}
         self._lock = threading.Lock()
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -113,6 +114,16 @@ class FakeBackend:
     def detach_volume(self, volume_id: int) -> None:
         self._call("detach_volume", volume_id)
         self.attached.pop(volume_id, None)
+
+    def route_floating_ip(self, ip: str, server_id: int | None) -> None:
+        self._call("route_floating_ip", ip, server_id)
+        if server_id is not None:
+            self._known(server_id)
+        self.floating[ip] = server_id
+
+    def forget_floating_ip(self, ip: str) -> None:
+        self._call("forget_floating_ip", ip)
+        self.floating.pop(ip, None)
 
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         self._call("set_firewall", server_id, rules)

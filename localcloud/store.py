@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS actions (
 CREATE INDEX IF NOT EXISTS running_actions ON actions (status) WHERE status = 'running';
 CREATE TABLE IF NOT EXISTS unavailable (
   server_type TEXT NOT NULL, location TEXT NOT NULL, PRIMARY KEY (server_type, location));
+CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY, data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS action_resources (
   type TEXT NOT NULL, resource INTEGER NOT NULL, action INTEGER NOT NULL,
   PRIMARY KEY (type, resource, action)) WITHOUT ROWID;
@@ -126,10 +127,10 @@ class Store:
             self._db.execute("INSERT INTO tokens VALUES (?, ?, ?)", (token, project, int(read_only)))
         return token
 
-    def tokens(self, project: int) -> list[str]:
-        """The project's read-write tokens, oldest first."""
-        sql = "SELECT token FROM tokens WHERE project = ? AND read_only = 0 ORDER BY rowid"
-        return [str(row[0]) for row in self._rows(sql, project)]
+    def tokens(self, project: int, *, read_only: bool = False) -> list[str]:
+        """The project's read-write (or read-only) tokens, oldest first."""
+        sql = "SELECT token FROM tokens WHERE project = ? AND read_only = ? ORDER BY rowid"
+        return [str(row[0]) for row in self._rows(sql, project, int(read_only))]
 
     def find_token(self, token: str) -> tuple[int, bool] | None:
         """(project, read_only) of a token, None if there is no such token."""
@@ -147,6 +148,19 @@ class Store:
         with self.transaction():
             self._db.execute("DELETE FROM unavailable")
             self._db.executemany("INSERT INTO unavailable VALUES (?, ?)", sorted(rows))
+
+    # -- faults (localcloud.fault_store says what they mean) -----------------------------------------------------------
+
+    def faults(self) -> list[str]:
+        """All faults as JSON, oldest first."""
+        return [str(row[0]) for row in self._rows("SELECT data FROM faults ORDER BY id")]
+
+    def save_fault(self, fault_id: int, data: str | None) -> None:
+        """Write a fault; None forgets it."""
+        with self.transaction():
+            self._db.execute("DELETE FROM faults WHERE id = ?", (fault_id,))
+            if data is not None:
+                self._db.execute("INSERT INTO faults VALUES (?, ?)", (fault_id, data))
 
     # -- objects ------------------------------------------------------------------------------------------------------
 
@@ -187,6 +201,12 @@ class Store:
         """The project an object belongs to, None if it is gone."""
         rows = self._rows("SELECT project FROM objects WHERE kind = ? AND id = ?", kind, object_id)
         return int(rows[0][0]) if rows else None
+
+    def name_of(self, kind: str, object_id: int) -> str | None:
+        """The name of an object in any project, None if it is gone or has none."""
+        sql = "SELECT name FROM objects WHERE kind = ? AND id = ?"
+        rows = self._rows(sql, kind, object_id) if abs(object_id) < 2**63 else []
+        return rows[0][0] if rows else None
 
     # -- actions ------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from localcloud import fault_store
 from localcloud.backend import Backend, BackendError
+from localcloud.faults import Fault
 from localcloud.store import Data, Store, now
 
 LOG = logging.getLogger(__name__)
@@ -75,7 +77,12 @@ class Scope:
         return self.cloud.store.add_action(self.project, _action(command, resources), job, hidden=hidden)
 
     def acted(self, command: str, resources: list[Resource]) -> Data:
-        """Record an action that is done already."""
+        """Record an action that is done already. Raises FailedAtOnce if a fault says that it fails."""
+        fault = fault_store.for_action(self.cloud.store, command, resources)
+        if fault and fault.kind == "failed_action":
+            raise FailedAtOnce(self.project, command, resources, fault)
+        if fault:
+            return self.act(command, resources, "wait", {"seconds": fault.seconds})
         action = {**_action(command, resources), "status": "success", "progress": 100, "finished": now()}
         return self.cloud.store.add_action(self.project, action, None)
 
@@ -83,6 +90,22 @@ class Scope:
         """Commands of the actions that are queued or running for an object."""
         key = [kind, object_id]
         return {action["command"] for _, _, action, job in self.cloud.store.running_jobs() if key in job["keys"]}
+
+
+class FailedAtOnce(Exception):  # noqa: N818 - not an error of the program
+    """A fault fails an action whose effect is part of the request: nothing of it may stay but the failed action."""
+
+    def __init__(self, project: int, command: str, resources: list[Resource], fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.project, self.command, self.resources, self.fault = project, command, resources, fault
+
+    def record(self, store: Store) -> Data:
+        """Store the failed action and return it; to be called after the roll-back. Counts the fault again."""
+        with store.transaction():
+            fault_store.for_action(store, self.command, self.resources)
+            error = {"code": "action_failed", "message": self.fault.message}
+            ended = {"status": "error", "progress": 100, "finished": now(), "error": error}
+            return store.add_action(self.project, {**_action(self.command, self.resources), **ended}, None)
 
 
 def _action(command: str, resources: list[Resource]) -> Data:
@@ -121,6 +144,7 @@ class Cloud:
     store: Store
     backend: Backend
     settings: Settings = field(default_factory=Settings)
+    issue: Callable[[list[str]], tuple[str, str]] | None = None  # domain names -> certificate chain and key, PEM
 
     def __post_init__(self) -> None:
         self._wake = threading.Condition()
@@ -182,6 +206,14 @@ class Cloud:
                     self._busy.discard(row[0])
                     self._wake.notify_all()
 
+    def _suffer(self, action: Data) -> None:
+        """Undergo the fault that hits the action: a delay (a stop of the daemon ends it), or BackendError."""
+        resources = [(row["type"], row["id"]) for row in action["resources"]]
+        if fault := fault_store.for_action(self.store, action["command"], resources):
+            if fault.kind == "failed_action":
+                raise BackendError(fault.message)
+            self._pause.wait(fault.seconds)
+
     def _run(self, action_id: int, project: int, action: Data, job: Data) -> None:
         from localcloud.api.operations import OPERATIONS
 
@@ -190,6 +222,9 @@ class Cloud:
         try:
             with self.store.transaction():
                 operation.begin(scope, args)
+            self._suffer(action)
+            if job["operation"] == "wait":
+                self._pause.wait(args["seconds"])
             operation.work(scope, args)
         except BackendError as exception:
             error = str(exception)

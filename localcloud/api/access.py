@@ -65,7 +65,7 @@ class Access:
             if not allowed and self.cloud.settings.rate_limit:
                 raise ApiError(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
         except ApiError as error:
-            await _send(send_more, error)
+            await send_error(send_more, error)
             return
         scope.setdefault("state", {})["project"] = project
         # A client that joins "http://host/v1/" and "/servers" means one slash; a trailing one is nothing.
@@ -83,7 +83,8 @@ class Access:
         return project
 
 
-async def _send(send: Send, error: ApiError) -> None:
+async def send_error(send: Send, error: ApiError) -> None:
+    """Answer with the error's envelope."""
     body = json.dumps(error.envelope()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})

@@ -17,6 +17,9 @@ KINDS = {
     "firewalls": "firewall",
     "primary_ips": "primary_ip",
     "images": "image",
+    "floating_ips": "floating_ip",
+    "certificates": "certificate",
+    "load_balancers": "load_balancer",
 }
 
 

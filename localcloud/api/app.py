@@ -23,7 +23,9 @@ from starlette.routing import Route as StarletteRoute
 from localcloud.api import (
     actions,
     catalogue,
+    certificates,
     firewalls,
+    floating_ips,
     networks,
     placement_groups,
     primary_ips,
@@ -36,13 +38,14 @@ from localcloud.api import (
 from localcloud.api.access import Access
 from localcloud.api.call import Call
 from localcloud.api.errors import ApiError, taken
+from localcloud.api.faulty import Faulty
 from localcloud.api.listing import links
 from localcloud.api.routes import Handler, Route
-from localcloud.worker import Cloud
+from localcloud.worker import Cloud, FailedAtOnce
 
 LOG = logging.getLogger(__name__)
 MODULES = (
-    actions, catalogue, firewalls, networks, placement_groups, primary_ips,
+    actions, catalogue, certificates, firewalls, floating_ips, networks, placement_groups, primary_ips,
     server_actions, server_power, servers, ssh_keys, volumes,
 )  # fmt: skip
 
@@ -61,6 +64,7 @@ def create_app(cloud: Cloud) -> Starlette:
     handlers: dict[Any, Any] = {HTTPException: _http_exception}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
+    app.add_middleware(Faulty, cloud=cloud)  # inside: only who may ask meets faults
     app.add_middleware(Access, cloud=cloud)
     return app
 
@@ -116,6 +120,8 @@ def _answer(call: Call, handler: Handler) -> Response:
             status, payload = handler(call)
     except ApiError as error:
         return JSONResponse(error.envelope(), error.status)
+    except FailedAtOnce as failed:
+        return JSONResponse({"action": failed.record(call.cloud.store)}, 201)
     except sqlite3.IntegrityError:
         return JSONResponse(taken().envelope(), taken().status)
     except Exception:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from localcloud.api import firewall_sync, networks, primary_ips, server_jobs, server_networks, volumes
+from localcloud.api import (
+    certificates,
+    firewall_sync,
+    floating_ips,
+    networks,
+    primary_ips,
+    server_jobs,
+    server_networks,
+    volumes,
+)
 from localcloud.worker import Operation
 
 OPERATIONS: dict[str, Operation] = {
+    "wait": Operation(),  # of an action whose effect is there already, and that a fault makes slow
+    **certificates.OPERATIONS,
+    **floating_ips.OPERATIONS,
     **firewall_sync.OPERATIONS,
     **networks.OPERATIONS,
     **primary_ips.OPERATIONS,

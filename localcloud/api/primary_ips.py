@@ -37,12 +37,19 @@ def view(data: Data) -> Data:
     return {**shown, "location": location, "datacenter": datacenter, "dns_ptr": dns_ptr(data)}
 
 
-def allocate(scope: Scope, version: str, name: str | None, location: str, **fields: Any) -> Data:
-    """Make a primary IP with the lowest free address; without a name it is called primary_ip-<id>."""
-    used = [row["ip"] for row in scope.cloud.store.all(None, KIND)]
+def free_address(scope: Scope, version: str) -> str:
+    """The lowest public address (IPv6: /64) that no primary IP, floating IP or load balancer of any project has."""
+    used = [row["ip"] for kind in ("primary_ip", "floating_ip") for row in scope.cloud.store.all(None, kind)]
+    used += [row[version] for row in scope.cloud.store.all(None, "load_balancer")]
     ip = addresses.free_ipv4(used) if version == "ipv4" else addresses.free_ipv6(used)
     if ip is None:
         raise refused("resource_unavailable", f"no free {version} address is left in the local cloud", 412)
+    return ip
+
+
+def allocate(scope: Scope, version: str, name: str | None, location: str, **fields: Any) -> Data:
+    """Make a primary IP with the lowest free address; without a name it is called primary_ip-<id>."""
+    ip = free_address(scope, version)
     new_id = scope.cloud.store.next_id()
     data: Data = {
         "id": new_id,
@@ -61,15 +68,15 @@ def allocate(scope: Scope, version: str, name: str | None, location: str, **fiel
     return scope.add(KIND, {**data, **fields})
 
 
-def set_ptr(call: Call, data: Data) -> None:
-    """Carry out change_dns_ptr {ip, dns_ptr} on a primary IP; no dns_ptr resets it."""
+def set_ptr(call: Call, data: Data, kind: str = KIND) -> None:
+    """Carry out change_dns_ptr {ip, dns_ptr} on a primary or floating IP; no dns_ptr resets it."""
     ip, name = call.required("ip"), call.text("dns_ptr", required=False)
     if not covers(data, ip):
         raise invalid("ip", f"{ip!r} does not belong to this resource")
     data["ptr"].pop(ip, None)
     if name:
         data["ptr"][ip] = name
-    call.save(KIND, data)
+    call.save(kind, data)
 
 
 def covers(data: Data, ip: str) -> bool:
@@ -163,10 +170,21 @@ def assign(call: Call) -> Answer:
     return 201, {"action": _move(call, "assign_primary_ip", data, server["id"])}
 
 
+def load_balancer_of(scope: Scope, server_id: int) -> Data | None:
+    """A load balancer that reaches the server, named as its target, by the public address."""
+    for row in scope.all("load_balancer"):
+        for target in row["targets"]:
+            if target.get("server") == {"id": server_id} and not target["use_private_ip"]:
+                return row
+    return None
+
+
 def unassign(call: Call) -> Answer:
     data = call.target(KIND)
     if data["assignee_id"] is None:
         raise refused("primary_ip_not_assigned", "primary IP is not assigned")
+    if row := load_balancer_of(call, data["assignee_id"]):
+        raise refused("server_is_load_balancer_target", f"server is a target of load balancer {row['name']!r}")
     require_off(call, call.find("server", data["assignee_id"]))
     return 201, {"action": _move(call, "unassign_primary_ip", data, None)}
 

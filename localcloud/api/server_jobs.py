@@ -82,6 +82,9 @@ def _delete(scope: Scope, args: Data) -> None:
     for volume in scope.all("volume"):
         if volume["server"] == server_id:
             backend.detach_volume(volume["id"])
+    for row in scope.all("floating_ip"):
+        if row["server"] == server_id:
+            backend.route_floating_ip(row["ip"], None)
     backend.delete_server(server_id)
 
 
@@ -97,6 +100,9 @@ def _deleted(scope: Scope, args: Data) -> None:
                 scope.delete("primary_ip", ip)
             else:
                 scope.save("primary_ip", {**ip, "assignee_id": None})
+    for floating in scope.all("floating_ip"):
+        if floating["server"] == server["id"]:
+            scope.save("floating_ip", {**floating, "server": None})
     for firewall in scope.all("firewall"):
         rows = [row for row in firewall["applied_to"] if row.get("server") != {"id": server["id"]}]
         if rows != firewall["applied_to"]:

@@ -43,7 +43,8 @@ def view(scope: Scope, server: Data) -> Data:
 
 def _public_net(scope: Scope, server: Data) -> Data:
     """ipv4 and ipv6 are null where the server has none; the id is the primary IP's."""
-    net: Data = {"ipv4": None, "ipv6": None, "floating_ips": []}
+    floating = [row["id"] for row in scope.all("floating_ip") if row["server"] == server["id"]]
+    net: Data = {"ipv4": None, "ipv6": None, "floating_ips": floating}
     if ipv4 := ip_of(scope, server, "ipv4"):
         pointer = primary_ips.dns_ptr(ipv4)[0]["dns_ptr"]
         net["ipv4"] = {"id": ipv4["id"], "ip": ipv4["ip"], "blocked": False, "dns_ptr": pointer}

@@ -140,3 +140,19 @@ def remove_server(server_id: int, ipv4: str | None, ipv6_net: str | None) -> Non
         run(*netns.inside(a.ROUTER_NS), "nft", f"delete element {TABLE} {name} {{ {key} : {verdict} }}", check=False)
     for chain in (f"s{server_id}_in", f"s{server_id}_out"):
         run(*netns.inside(a.ROUTER_NS), "nft", f"delete chain {TABLE} {chain}", check=False)
+
+
+def add_address(server_id: int, address: str) -> None:
+    """Let a server's two chains hold for another address of it too."""
+    v6 = ":" in address
+    script = "".join(
+        f"add element {TABLE} {name} {{ {key} : {verdict} }}\n"
+        for name, key, verdict in _elements(server_id, None if v6 else address, address if v6 else None)
+    )
+    run(*netns.inside(a.ROUTER_NS), "nft", "-f", "-", stdin=script)
+
+
+def remove_address(address: str) -> None:
+    """Take an address away from whichever server's chains hold for it."""
+    for name in ("in6", "out6") if ":" in address else ("in4", "out4"):
+        run(*netns.inside(a.ROUTER_NS), "nft", f"delete element {TABLE} {name} {{ {address} }}", check=False)

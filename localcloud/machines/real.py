@@ -16,7 +16,7 @@ from typing import Any
 from localcloud.backend import BackendError, Nic, Rule, ServerSpec
 from localcloud.image.build import IMAGE_NAME
 from localcloud.limits import Limits, detect
-from localcloud.machines import disk, firewall, guest, nics, router, volumes
+from localcloud.machines import disk, firewall, floating, guest, nics, router, volumes
 from localcloud.machines.paths import Paths
 from localcloud.machines.sh import read_json, run, write
 
@@ -32,6 +32,7 @@ class RealBackend:
         self.image = image
         self.limits = limits or detect()
         self._locks: defaultdict[int, threading.RLock] = defaultdict(threading.RLock)
+        self._floating = threading.Lock()
         self._warned: set[str] = set()
 
     # -- the API's calls ------------------------------------------------------------------------------------------
@@ -145,6 +146,15 @@ class RealBackend:
         with self._server(volumes.attached_to(self.paths, volume_id) or 0):
             volumes.detach(self.paths, volume_id, self.limits)
 
+    def route_floating_ip(self, ip: str, server_id: int | None) -> None:
+        spec = self._must_load(server_id) if server_id is not None else None
+        with self._floating:
+            floating.route(self.paths, ip, spec)
+
+    def forget_floating_ip(self, ip: str) -> None:
+        with self._floating:
+            floating.forget(self.paths, ip)
+
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         with self._server(server_id):
             spec = self._must_load(server_id)
@@ -219,6 +229,8 @@ class RealBackend:
         stored = read_json(folder / "firewall.json")
         rules = None if stored is None else tuple(_rule(item) for item in stored)
         firewall.set_server(spec.id, spec.ipv4, spec.ipv6_net, rules)
+        with self._floating:
+            floating.restore(self.paths, spec)
         dmi = folder / "guest/dmi"
         dmi.mkdir(parents=True, exist_ok=True)
         write(dmi / "system-manufacturer", "Hetzner\n")
