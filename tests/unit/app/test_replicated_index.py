@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import httpx
+import numpy as np
 import pytest
 from sekha_service.errors import ProviderAwayError
 from sekha_service.index.chroma import ChromaIndex
 from sekha_service.index.replicas import ReplicatedIndex
 
 FOUND = UUID(int=7)
+QUESTION = np.array([0.0, 0.0, 1.0], dtype="f4")
 
 
 def replica(name: str, *, gone: bool = False) -> ChromaIndex:
@@ -46,8 +48,8 @@ def ask(index: ReplicatedIndex, times: int = 1) -> list[tuple[UUID, float]]:
     async def run() -> list[tuple[UUID, float]]:
         for _ in range(times - 1):
             with pytest.raises(ProviderAwayError):
-                await index.nearest([0.0, 0.0, 1.0], 1)
-        return await index.nearest([0.0, 0.0, 1.0], 1)
+                await index.nearest(QUESTION, 1)
+        return await index.nearest(QUESTION, 1)
 
     return asyncio.run(run())
 
