@@ -35,7 +35,7 @@ class ServerSpec:
     cores: int
     memory_gb: float
     disk_gb: int
-    image: str  # "debian-13"
+    image: str  # "debian-13", or the id of a snapshot or backup
     ipv4: str | None
     ipv6_net: str | None  # "2001:db8:5ec:1::/64"; the server itself is ::1 in it
     mac: str  # of the public interface
@@ -45,6 +45,7 @@ class ServerSpec:
     root_password: str | None
     nics: tuple[Nic, ...]
     volumes: tuple[int, ...]
+    rescue: bool = False  # boot a fresh system of the base image, with the server's disk at /mnt
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,18 @@ class Backend(Protocol):
 
     def rebuild_server(self, spec: ServerSpec) -> None:
         """Replace the root file system by a fresh one of spec.image; leaves the machine off."""
+
+    def create_image(self, image_id: int, server_id: int) -> None:
+        """Keep a copy of the server's disk, running or not."""
+
+    def image_size(self, image_id: int) -> float:
+        """What the image takes, GB."""
+
+    def delete_image(self, image_id: int) -> None:
+        """Remove an image; servers made from it go on."""
+
+    def set_password(self, server_id: int, password: str) -> None:
+        """Set root's password in the server."""
 
     def delete_server(self, server_id: int) -> None:
         """Stop the machine and remove all of it; attached volumes survive, detached."""

@@ -25,6 +25,9 @@ class FakeBackend:
         self.attached: dict[int, int] = {}
         self.firewalls: dict[int, tuple[Rule, ...] | None] = {}
         self.floating: dict[str, int | None] = {}
+        self.image_of: dict[int, ServerSpec] = {}  # image id -> the server as it was
+        self.booted: dict[int, ServerSpec] = {}  # as they were last started
+        self.passwords: dict[int, str] = {}
         self._lock = threading.Lock()
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -50,6 +53,7 @@ class FakeBackend:
     def start_server(self, spec: ServerSpec) -> None:
         self._call("start_server", spec.id)
         self._known(spec.id)
+        self.booted[spec.id] = spec
         self.running.add(spec.id)
 
     def stop_server(self, server_id: int, *, hard: bool) -> None:
@@ -61,6 +65,23 @@ class FakeBackend:
         self._known(spec.id)
         self.running.discard(spec.id)
         self.servers[spec.id] = spec
+
+    def create_image(self, image_id: int, server_id: int) -> None:
+        self._call("create_image", image_id, server_id)
+        self._known(server_id)
+        self.image_of[image_id] = self.servers[server_id]
+
+    def image_size(self, image_id: int) -> float:
+        return 1.5
+
+    def delete_image(self, image_id: int) -> None:
+        self._call("delete_image", image_id)
+        self.image_of.pop(image_id, None)
+
+    def set_password(self, server_id: int, password: str) -> None:
+        self._call("set_password", server_id)
+        self._known(server_id)
+        self.passwords[server_id] = password
 
     def delete_server(self, server_id: int) -> None:
         self._call("delete_server", server_id)

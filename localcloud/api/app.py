@@ -26,10 +26,12 @@ from localcloud.api import (
     certificates,
     firewalls,
     floating_ips,
+    images,
     networks,
     placement_groups,
     primary_ips,
     server_actions,
+    server_extras,
     server_power,
     servers,
     ssh_keys,
@@ -45,8 +47,8 @@ from localcloud.worker import Cloud, FailedAtOnce
 
 LOG = logging.getLogger(__name__)
 MODULES = (
-    actions, catalogue, certificates, firewalls, floating_ips, networks, placement_groups, primary_ips,
-    server_actions, server_power, servers, ssh_keys, volumes,
+    actions, catalogue, certificates, firewalls, floating_ips, images, networks, placement_groups, primary_ips,
+    server_actions, server_extras, server_power, servers, ssh_keys, volumes,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The read-only kinds: locations, datacenters, server types, load balancer types, images, ISOs, prices."""
+"""The read-only kinds: locations, datacenters, server types, load balancer types, ISOs, prices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from localcloud import catalog
 from localcloud.api.call import Call
-from localcloud.api.errors import invalid, not_found, refused
+from localcloud.api.errors import invalid, not_found
 from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Handler, Route
 from localcloud.store import Data
@@ -34,25 +34,16 @@ def _read(kind: str, rows: Callable[[], list[Data]]) -> Handler:
     return answer
 
 
-def _true(call: Call, name: str) -> bool:
+def truth(call: Call, name: str) -> bool:
     """A boolean of the query; hcloud-python writes True."""
     return (call.query.get(name) or [""])[-1].lower() == "true"
-
-
-def images(call: Call) -> Answer:
-    rows = catalog.images()
-    if not _true(call, "include_deprecated"):
-        rows = [row for row in rows if row["deprecated"] is None]
-    if wanted := call.query.get("bound_to"):
-        rows = [row for row in rows if str(row["bound_to"]) in wanted]
-    return 200, page(call, "images", rows, equal=("name", "type", "status", "architecture"))
 
 
 def isos(call: Call) -> Answer:
     rows = catalog.isos()
     wanted = call.query.get("architecture")
     if wanted:
-        wildcard = _true(call, "include_architecture_wildcard")
+        wildcard = truth(call, "include_architecture_wildcard")
         rows = [r for r in rows if r["architecture"] in wanted or (wildcard and r["architecture"] is None)]
     return 200, page(call, "isos", rows, equal=("name",))
 
@@ -74,11 +65,6 @@ def _orderable(call: Call) -> list[Data]:
     ]
 
 
-def delete_image(call: Call) -> Answer:
-    _read("image", catalog.images)(call)
-    raise refused("forbidden", "system images can't be deleted", 403)
-
-
 def pricing(call: Call) -> Answer:
     return 200, {"pricing": catalog.pricing()}
 
@@ -92,9 +78,6 @@ ROUTES: list[Route] = [
     ("GET", "/server_types/{id}", server_type),
     ("GET", "/load_balancer_types", _index("load_balancer_types", catalog.load_balancer_types)),
     ("GET", "/load_balancer_types/{id}", _read("load_balancer_type", catalog.load_balancer_types)),
-    ("GET", "/images", images),
-    ("GET", "/images/{id}", _read("image", catalog.images)),
-    ("DELETE", "/images/{id}", delete_image),
     ("GET", "/isos", isos),
     ("GET", "/isos/{id}", _read("iso", catalog.isos)),
     ("GET", "/pricing", pricing),

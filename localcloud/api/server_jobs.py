@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from localcloud.api import images
 from localcloud.api.firewall_sync import rules_of
-from localcloud.api.server_state import set_state, spec_of
+from localcloud.api.server_extras import rescued
+from localcloud.api.server_state import set_state, spec_of, status
 from localcloud.backend import ServerSpec
 from localcloud.store import Data
 from localcloud.worker import Operation, Scope
@@ -39,7 +41,19 @@ def _boot(scope: Scope, spec: ServerSpec) -> None:
 
 
 def _start(scope: Scope, args: Data) -> None:
-    _boot(scope, spec_of(scope, _server(scope, args)))
+    server = _server(scope, args)
+    if server.get("rescue") and status(scope, {**server, "state": None}) == "running":
+        return  # it stays on for the next boot
+    args["rescued"] = bool(server.get("rescue"))
+    _boot(scope, rescued(spec_of(scope, server), server))
+
+
+def _started(scope: Scope, args: Data) -> None:
+    """The rescue system is for one boot."""
+    server = _server(scope, args)
+    if args.get("rescued"):
+        scope.save("server", {**server, "rescue": None})
+    _clear(scope, args)
 
 
 def _stop(scope: Scope, args: Data) -> None:
@@ -107,6 +121,9 @@ def _deleted(scope: Scope, args: Data) -> None:
         rows = [row for row in firewall["applied_to"] if row.get("server") != {"id": server["id"]}]
         if rows != firewall["applied_to"]:
             scope.save("firewall", {**firewall, "applied_to": rows})
+    for image in scope.all("image"):
+        if image["bound_to"] == server["id"]:
+            images.remove(scope, image)
     scope.delete("server", server)
 
 
@@ -122,7 +139,7 @@ def _begin(state: str) -> Operation:
 
 def _power(work: Operation, state: str | None) -> Operation:
     begin = _begin(state).begin if state else Operation().begin
-    return Operation(work=work.work, begin=begin, done=_clear, failed=_clear)
+    return Operation(work=work.work, begin=begin, done=_started, failed=_clear)
 
 
 OPERATIONS = {

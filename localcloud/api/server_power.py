@@ -9,6 +9,7 @@ from localcloud.api import servers
 from localcloud.api.call import Call
 from localcloud.api.catalogue import lookup
 from localcloud.api.errors import invalid, refused
+from localcloud.api.images import image_for
 from localcloud.api.routes import Answer, Handler, Route
 from localcloud.api.server_state import require_off, require_unlocked, server_type
 from localcloud.store import Data
@@ -39,7 +40,7 @@ def rebuild(call: Call) -> Answer:
     """Same id, addresses and volumes; the disk is new and the server is started."""
     server = call.target("server")
     architecture = server_type(server["server_type"])["architecture"]
-    image = servers.image_for(call, architecture)
+    image = image_for(call, architecture, server["primary_disk_size"])
     call.check_unprotected("server", server, "rebuild")
     require_unlocked(call, server)
     password = None if server["ssh_public_keys"] else secrets.token_urlsafe(15)

@@ -11,9 +11,15 @@ from localcloud.worker import Scope
 # A second one of these is refused while one is queued or running, as the real API does.
 EXCLUSIVE = {
     "create_server", "start_server", "stop_server", "reboot_server", "reset_server", "shutdown_server",
-    "rebuild_server", "change_server_type", "delete_server",
+    "rebuild_server", "change_server_type", "delete_server", "create_image",
 }  # fmt: skip
-LOCKING = {"create_server", "rebuild_server", "change_server_type", "delete_server"}  # shown as "locked": true
+LOCKING = {
+    "create_server",
+    "rebuild_server",
+    "change_server_type",
+    "delete_server",
+    "create_image",
+}  # shown as "locked": true
 
 
 def status(scope: Scope, server: Data) -> str:
@@ -87,7 +93,7 @@ def spec_of(scope: Scope, server: Data) -> ServerSpec:
         cores=size["cores"],
         memory_gb=size["memory"],
         disk_gb=server["primary_disk_size"],
-        image=server["image"]["name"],
+        image=server["image"]["name"] or str(server["image"]["id"]),
         ipv4=ipv4["ip"] if ipv4 else None,
         ipv6_net=ipv6["ip"] if ipv6 else None,
         mac=server["mac"],

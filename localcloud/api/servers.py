@@ -13,6 +13,7 @@ from localcloud.api.catalogue import lookup
 from localcloud.api.errors import invalid, limit, refused
 from localcloud.api.firewall_sync import firewalls_of, sync_later
 from localcloud.api.firewalls import MAX_PER_SERVER
+from localcloud.api.images import image_for
 from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
 from localcloud.api.server_state import require_unlocked
@@ -25,23 +26,6 @@ NAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
 MAX_USER_DATA = 32768
-
-
-def image_for(call: Call, architecture: str, supported: bool = True) -> Data:
-    """The image a body names, of that architecture; resource_unavailable if machines can't be made from it."""
-    value = call.body.get("image")
-    rows = catalog.images()
-    fitting = [row for row in rows if row["architecture"] == architecture]
-    by_name = isinstance(value, str) and not value.isdecimal()
-    image = lookup(fitting if by_name else rows, "image", "image", value)
-    if image["architecture"] != architecture:
-        raise invalid(
-            "image", f"architecture of the image is {image['architecture']}, of the server type {architecture}"
-        )
-    if supported and (architecture != "x86" or not call.cloud.backend.supports_image(image["name"])):
-        text = f"image {image['name']!r} ({architecture}) is not available in the local cloud"
-        raise refused("resource_unavailable", text, 412)
-    return image
 
 
 def _place(call: Call, size: Data) -> str:
@@ -92,7 +76,7 @@ def create(call: Call) -> Answer:
     if len(user_data.encode()) > MAX_USER_DATA:
         raise invalid("user_data", f"is longer than {MAX_USER_DATA} bytes")
     start, automount = call.flag("start_after_create", True), call.flag("automount")
-    image = image_for(call, size["architecture"])
+    image = image_for(call, size["architecture"], size["disk"])
     place = _place(call, size)
     keys = [call.reference("ssh_key", "ssh_keys", value) for value in call.items("ssh_keys")]
     public = _public_net(call, place)
@@ -127,6 +111,8 @@ def create(call: Call) -> Answer:
         "private_net": [],
         "protection": {"delete": False, "rebuild": False},
         "backup_window": None,
+        "rescue": None,
+        "iso": None,
         "user_data": user_data,
         "ssh_public_keys": [key["public_key"] for key in keys],
         "root_password": password,

@@ -92,7 +92,7 @@ def ensure(paths: Paths, say: Callable[[str], None]) -> Path:
 def _in_use(paths: Paths, image: Path) -> bool:
     if str(image) in Path("/proc/mounts").read_text():
         return True
-    bases = [f.read_text().strip() for f in paths.cache.glob("cloud*/servers/*/base")]
+    bases = [f.read_text().strip() for f in paths.cache.glob("cloud*/*/*/base")]  # of servers and images
     return any(base.startswith(str(image)) for base in bases)
 
 

@@ -60,8 +60,30 @@ def make_root(folder: Path, base: Path, size_gb: int) -> None:
     if not Path(lower).is_dir():
         raise BackendError(f"the base image {lower} of this server is gone; rebuild or delete the server")
     if not is_mounted(folder / "root"):
-        options = f"lowerdir={lower},upperdir={folder}/disk/upper,workdir={folder}/disk/work"
-        run("mount", "-t", "overlay", "overlay", "-o", options, folder / "root")
+        _overlay(Path(lower), folder / "disk", folder / "root")
+
+
+def grow_file(image: Path, size_gb: int) -> None:
+    """Give an image file that is not mounted, and its ext4, at least that size."""
+    sparse_file(image, size_gb)
+    run("e2fsck", "-fp", image, check=False, timeout=300)
+    run("resize2fs", image, timeout=300)
+
+
+def make_rescue(folder: Path, base: Path) -> None:
+    """Mount a fresh system of the base image at folder/root, the server's own at its /mnt."""
+    make_root(folder, base, 0)
+    run("umount", folder / "root")
+    shutil.rmtree(folder / "disk/rescue", ignore_errors=True)
+    for name in ("upper", "work"):
+        (folder / "disk/rescue" / name).mkdir(parents=True)
+    _overlay(base, folder / "disk/rescue", folder / "root")
+    _overlay(Path((folder / "base").read_text().strip()), folder / "disk", folder / "root/mnt")
+
+
+def _overlay(lower: Path, layer: Path, point: Path) -> None:
+    options = f"lowerdir={lower},upperdir={layer}/upper,workdir={layer}/work"
+    run("mount", "-t", "overlay", "overlay", "-o", options, point)
 
 
 def grow_root(folder: Path, size_gb: int) -> None:
@@ -69,9 +91,7 @@ def grow_root(folder: Path, size_gb: int) -> None:
     unmount(folder)
     image = folder / "disk.img"
     if image.exists() and image.stat().st_size < size_gb * GB:
-        sparse_file(image, size_gb)
-        run("e2fsck", "-fp", image, check=False)
-        run("resize2fs", image, timeout=300)
+        grow_file(image, size_gb)
 
 
 def unmount(folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from localcloud.backend import BackendError, Nic, Rule, ServerSpec
 from localcloud.image.build import IMAGE_NAME
 from localcloud.limits import Limits, detect
-from localcloud.machines import disk, firewall, floating, guest, nics, router, volumes
+from localcloud.machines import disk, firewall, floating, guest, images, nics, router, volumes
 from localcloud.machines.paths import Paths
 from localcloud.machines.sh import read_json, run, write
 
@@ -45,8 +45,7 @@ class RealBackend:
             self.paths.server(spec.id).mkdir(parents=True, exist_ok=True)
             self._save(spec)
             self._prepare(spec)
-            if spec.root_password:
-                run("chroot", self.paths.server(spec.id) / "root", "chpasswd", stdin=f"root:{spec.root_password}\n")
+            self._password(spec.id, spec.root_password)
 
     def start_server(self, spec: ServerSpec) -> None:
         with self._server(spec.id):
@@ -54,8 +53,12 @@ class RealBackend:
             if guest.is_running(folder):
                 return
             folder.mkdir(parents=True, exist_ok=True)
+            old = self._load(spec.id)
+            if spec.rescue or (old and old.rescue):
+                disk.unmount(folder)
             self._save(spec)
             self._prepare(spec)
+            self._password(spec.id, spec.root_password if spec.rescue else None)
             self._boot(spec)
 
     def stop_server(self, server_id: int, *, hard: bool) -> None:
@@ -72,6 +75,20 @@ class RealBackend:
             self.stop_server(spec.id, hard=True)
             disk.wipe(folder)
             self.create_server(spec)
+
+    def create_image(self, image_id: int, server_id: int) -> None:
+        with self._server(server_id):
+            images.create(self.paths, image_id, self.paths.server(server_id))
+
+    def image_size(self, image_id: int) -> float:
+        return images.size_gb(self.paths, image_id)
+
+    def delete_image(self, image_id: int) -> None:
+        images.remove(self.paths, image_id)
+
+    def set_password(self, server_id: int, password: str) -> None:
+        with self._server(server_id):
+            self._password(server_id, password)
 
     def delete_server(self, server_id: int) -> None:
         with self._server(server_id):
@@ -177,6 +194,7 @@ class RealBackend:
     def _restore(self, spec: ServerSpec) -> int | None:
         try:
             with self._server(spec.id):
+                images.thaw(self.paths.server(spec.id))  # we may have been killed while making an image
                 running = guest.is_running(self.paths.server(spec.id))
                 self._prepare(spec)
                 if not running and (self.paths.server(spec.id) / "wanted").exists():
@@ -220,6 +238,10 @@ class RealBackend:
         """Everything a boot needs; repeating it changes nothing."""
         folder = self.paths.server(spec.id)
         if not guest.is_running(folder):
+            if spec.image.isdecimal():
+                images.install(self.paths, int(spec.image), folder, spec.disk_gb)
+            if spec.rescue and not disk.is_mounted(folder / "root"):
+                disk.make_rescue(folder, self.image)
             disk.make_root(folder, self.image, spec.disk_gb)
         nics.public_up(spec)
         if spec.ipv4:
@@ -235,6 +257,10 @@ class RealBackend:
         dmi.mkdir(parents=True, exist_ok=True)
         write(dmi / "system-manufacturer", "Hetzner\n")
         write(dmi / "system-serial-number", f"{spec.id}\n")
+
+    def _password(self, server_id: int, password: str | None) -> None:
+        if password:
+            run("chroot", self.paths.server(server_id) / "root", "chpasswd", stdin=f"root:{password}\n")
 
     def _boot(self, spec: ServerSpec) -> None:
         folder = self.paths.server(spec.id)
