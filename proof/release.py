@@ -23,7 +23,7 @@ UNAVAILABLE = 30.0
 VERSION = re.compile(r'__version__ = "([^"]+)"')
 MARK = "/run/sekha-proof-break"
 WORDS = "broken on purpose by make proof-release"
-SERVING = "    parts = make(config, bell)\n    async with closing(parts):\n        settings"
+SERVING = "    from .http.app import build_app\n"
 BREAK = f"""    import pathlib
 
     if pathlib.Path("{MARK}").exists():
