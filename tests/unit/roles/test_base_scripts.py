@@ -168,3 +168,10 @@ def test_swap_killed_while_it_was_made_is_made_again(disk: Disk) -> None:
     assert disk.run("prepare-swap", "0", answers=answers).returncode == 0
     assert not swap.exists()
     assert (disk.root / "fstab").read_text() == ""
+
+
+def test_waiting_ends_in_time_though_each_try_hangs(disk: Disk) -> None:
+    made = disk.run("wait-until", "1", "it is not there", "-", "ask", answers={"ask": "sleep 1.1; exit 1"})
+    assert made.returncode == 1
+    assert "it is not there: not within 1 s" in made.stderr
+    assert (disk.root / "calls").read_text().count("ask") == 1
