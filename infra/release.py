@@ -120,6 +120,7 @@ class ReleaseProvider(ResourceProvider):
         beacon = release_rollout.follow(
             lambda: store.read_json(STATUS + node), wanted, before, self.timeout, say,
             facts=lambda: told(store, node, text, props["address"]),
+            answers=lambda: release_facts.answers(props["address"]),
         )  # fmt: skip
         store.write_json(GENERATIONS + node, data_record.served(record, generation, props["device"]))
         needed = public_check(props["domain"], props["address"], beacon.get("ca_pem"))

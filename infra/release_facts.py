@@ -29,14 +29,29 @@ def refused_key(store: StoreConfig, node: str, node_secret: str) -> str:
     return ""
 
 
-def reach(address: str, timeout: float = 2.0) -> str:
-    """Whether something at `address` answers at all: one line for an error message."""
+def answer(address: str, timeout: float) -> str:
+    """What a machine at `address` says first: "open" or "refused", with the port; "" where nothing answers."""
     for port in PORTS:
         try:
             socket.create_connection((address, port), timeout).close()
         except ConnectionRefusedError:
-            return f"{address} is up (it refuses port {port}), so its system runs and its agent does not speak"
+            return f"refused {port}"
         except OSError:
             continue
+        return f"open {port}"
+    return ""
+
+
+def answers(address: str) -> bool:
+    """Whether something at `address` answers at all, be it with a refusal; within three seconds."""
+    return bool(answer(address, 1.0))
+
+
+def reach(address: str, timeout: float = 2.0) -> str:
+    """Whether something at `address` answers at all: one line for an error message."""
+    how, _, port = answer(address, timeout).partition(" ")
+    if how == "refused":
+        return f"{address} is up (it refuses port {port}), so its system runs and its agent does not speak"
+    if how:
         return f"{address} is up (port {port} is open), so it runs and can't write to the bucket"
     return f"{address} answers on no port: it is off, still booting, or cut off from the network"

@@ -14,6 +14,8 @@ from typing import Any
 FIRST_BEACON = 240.0  # seconds a machine may take from its release being there to its first sign of life
 TAKE_UP = 120.0  # seconds a machine that was in touch may take until it reports on the release
 POLL = 0.5
+PROBE = 5.0  # seconds between two looks whether a machine answers at its address
+DEAD_AFTER = 45.0  # seconds for which one that answered may be silent: a reboot is over by then
 LONGEST_RESTORE = 12 * 3600.0  # seconds that a restore may take on top of the timeout: its time goes with the data
 
 Beacon = Mapping[str, Any]
@@ -53,21 +55,26 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     facts: Callable[[], str] = str,
+    answers: Callable[[], bool] = lambda: True,
 ) -> Beacon:
     """Wait until `wanted` serves and return its last beacon; each stage change is said. `timeout` in seconds, a
     restore not counted.
 
-    `facts` tells what is known about a machine that does not speak.
+    `facts` tells what is known about a machine that does not speak, `answers` whether it answers at its address.
 
     Raises ReleaseError: with the machine's (redacted) log when a stage failed, or when no beacon or end came in time.
     """
-    start, stage, alive = clock(), "", False
-    entered = restoring = 0.0
+    start, stage, alive, busy = clock(), "", False, ""
+    entered = restoring = spoke = 0.0
+    spoken, pulse = before.get("updated_at"), Pulse(answers)
     while True:
         beacon, now = read(), clock() - start
-        if beacon.get("instance_id") == wanted.instance_id and not alive:
+        ours = beacon.get("instance_id") == wanted.instance_id
+        if ours and not alive:
             alive = True
             say(f"{wanted.node}: up and in touch after {now:.1f} s")
+        if fresh := ours and beacon.get("updated_at") != spoken:
+            spoken, spoke = beacon.get("updated_at"), now
         if counts(beacon, wanted, before):
             if beacon["stage"] != stage:
                 if stage:
@@ -81,14 +88,55 @@ def follow(
                 return beacon
             if beacon["state"] == "failed":
                 raise ReleaseError(_failure(beacon, wanted))
-        if not stage and now > min(TAKE_UP if alive else FIRST_BEACON, timeout):
-            raise ReleaseError(_silence(wanted, now, alive, facts() or "nothing more is known"))
+        elif ours and at_work(beacon, wanted) and beacon["stage"] != busy:
+            busy = beacon["stage"]
+            say(f"{wanted.node}: still at work on generation {beacon['generation']}: {busy} ...")
+        if (dead := pulse.dead_for(now, fresh=fresh)) > DEAD_AFTER:
+            raise ReleaseError(_dead(wanted, dead, stage or busy))
+        # One that is still at work on an older release takes this one up afterwards, and may be silent meanwhile.
+        working = ours and at_work(beacon, wanted) and pulse.answered
+        if not stage and not working and now - spoke > min(TAKE_UP if alive else FIRST_BEACON, timeout):
+            raise ReleaseError(_silence(wanted, now - spoke, alive, facts() or "nothing more is known"))
         if now > timeout + min(restoring, LONGEST_RESTORE):
             raise ReleaseError(
-                f"{wanted.node} is still at stage {stage} after {now:.0f} s; raise sekha:releaseTimeout, or look on "
-                "the machine at: journalctl -u sekha-agent"
+                f"{wanted.node} is still at stage {stage or busy} after {now:.0f} s; raise sekha:releaseTimeout, or "
+                "look on the machine at: journalctl -u sekha-agent"
             )
         sleep(POLL)
+
+
+def at_work(beacon: Beacon, wanted: Wanted) -> bool:
+    """Whether the machine is applying an older release: one that was interrupted, as by a power cut, comes first."""
+    generation = int(beacon.get("generation") or 0)
+    return bool(0 < generation < wanted.generation and beacon["state"] == "running" and beacon["stage"] != "boot")
+
+
+class Pulse:
+    """Whether a machine answers at its address, tried every few seconds. One that never did (something between it and
+    us drops everything) is not taken for dead."""
+
+    def __init__(self, answers: Callable[[], bool]) -> None:
+        self.answers, self.answered = answers, False
+        self._tried, self._last = -PROBE, 0.0
+
+    def dead_for(self, now: float, *, fresh: bool) -> float:
+        """Seconds of silence at an address that answered before. `fresh`: it has just spoken through the bucket."""
+        if fresh:
+            self._last = now
+        if now - self._tried >= PROBE:
+            self._tried = now
+            if self.answers():
+                self.answered, self._last = True, now
+        return now - self._last if self.answered and now - self._last >= PROBE else 0.0
+
+
+def _dead(wanted: Wanted, seconds: float, stage: str) -> str:
+    node, at = wanted.node, f" at stage {stage}" if stage else ""
+    return (
+        f"{node} stopped answering{at}: nothing from its address and nothing in the bucket for {seconds:.0f} s, so it "
+        "lost power, hangs, or was cut off from the network. Run make up again: it powers on a machine that is off. "
+        f"Its console says more (Hetzner's web console: the server, Console; local cloud: bin/localcloud console {node})"
+    )
 
 
 def _silence(wanted: Wanted, seconds: float, alive: bool, fact: str) -> str:

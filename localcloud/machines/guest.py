@@ -42,8 +42,8 @@ def capabilities(status: str | None = None) -> str:
     return ",".join(["CAP_NET_ADMIN", *(["CAP_SYS_RESOURCE"] if bounding >> 24 & 1 else [])])
 
 
-def start(folder: Path, command: list[str], groups: list[Path]) -> None:
-    """Start the machine's runner unless it runs; returns when the machine's systemd runs.
+def start(folder: Path, command: list[str], groups: list[Path], off: list[str]) -> None:
+    """Start the machine's runner unless it runs; returns when the machine's systemd runs. `off` is run when it is off.
 
     Raises BackendError with the end of the console when it does not come up.
     """
@@ -52,7 +52,8 @@ def start(folder: Path, command: list[str], groups: list[Path]) -> None:
     (folder / "halt").unlink(missing_ok=True)
     (folder / "state.json").unlink(missing_ok=True)
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
-    write(folder / "runner.json", json.dumps({"command": command, "env": env, "groups": [str(g) for g in groups]}))
+    config = {"command": command, "env": env, "groups": [str(group) for group in groups], "off": off}
+    write(folder / "runner.json", json.dumps(config))
     runner = [sys.executable, "-I", "-S", str(Path(__file__).with_name("runner.py")), str(folder)]
     running = process.spawn(runner, folder / "runner.pid", folder / "console.log")
     end = time.monotonic() + BOOT_LIMIT

@@ -44,6 +44,12 @@ def public_up(spec: ServerSpec) -> None:
         netns.ip(a.ROUTER_NS, "-6", "route", "replace", spec.ipv6_net, "dev", a.BRIDGE)
 
 
+def carrier(server_id: int, state: str) -> list[str]:
+    """The command that makes the public interface's line `state`: "up", or "down" as with a machine that is off. Its
+    namespace outlives the machine, and the kernel would answer in its place."""
+    return ["ip", "-n", a.ROUTER_NS, "link", "set", a.server_veth(server_id), state]
+
+
 def public_down(spec: ServerSpec) -> None:
     """Remove the server's namespace with all its interfaces."""
     if spec.ipv6_net:

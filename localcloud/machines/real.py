@@ -274,7 +274,10 @@ class RealBackend:
         mount = lxcfs if disk.is_mounted(lxcfs) else None
         command = guest.nspawn_command(folder, spec.id, spec.name, mount)
         (folder / "wanted").touch()
-        guest.start(folder, command, self.limits.join_files(spec.id))
+        if public := bool(spec.ipv4 or spec.ipv6_net):
+            run(*nics.carrier(spec.id, "up"))
+        off = nics.carrier(spec.id, "down") if public else []
+        guest.start(folder, command, self.limits.join_files(spec.id), off)
 
     def _folders(self) -> list[Path]:
         if not self.paths.servers.is_dir():

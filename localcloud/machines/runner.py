@@ -1,8 +1,9 @@
 """The process that holds one machine: starts systemd-nspawn, again after a reboot inside, and records what is so.
 
 It needs only the standard library, runs in a session of its own and outlives the daemon. `runner.py FOLDER` reads
-FOLDER/runner.json ({"command", "env", "groups"}) and writes FOLDER/state.json ({"boots", "nspawn": {pid, start, boot},
-"exit"}). SIGTERM: orderly power-off by the host; FOLDER/wanted stays, so that the next `up` starts the machine again. A
+FOLDER/runner.json ({"command", "env", "groups", "off": command for when it is off}) and writes FOLDER/state.json
+({"boots", "nspawn": {pid, start, boot}, "exit"}). SIGTERM: orderly power-off by the host; FOLDER/wanted stays, so that
+the next `up` starts the machine again. A
 power-off from inside, or FOLDER/halt, removes or ignores it: the machine then stays off.
 """
 
@@ -31,6 +32,7 @@ class Runner:
         self.command: list[str] = config["command"]
         self.env: dict[str, str] = config["env"]
         self.groups: list[str] = config["groups"]
+        self.off: list[str] = config.get("off") or []
         self.asked = False  # the host asked for the power-off
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -75,6 +77,8 @@ class Runner:
                 continue
             if not self.asked:
                 (self.folder / "wanted").unlink(missing_ok=True)
+            if self.off:
+                subprocess.run(self.off, stdin=subprocess.DEVNULL, timeout=10, check=False)
             self.record(boots, code)
             return code
 

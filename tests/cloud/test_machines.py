@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import subprocess
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def connects(ip: str, port: int, family: str = "-4") -> bool:
         return False
 
 
+def refuses(ip: str, port: int) -> bool:
+    """True if a kernel is there that refuses the host's TCP connection."""
+    try:
+        socket.create_connection((ip, port), 2).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def test_a_machine_boots_like_on_hetzner(local_cloud: LocalCloud, project: Client) -> None:
     server = local_cloud.boot(project, "web-1")
     run = local_cloud.inside
@@ -105,8 +117,10 @@ def test_reboot_and_poweroff_from_inside(local_cloud: LocalCloud, project: Clien
     wait_for(lambda: local_cloud.boots(id_of(server)) == 2, 60, "the machine is back after its reboot")
     assert project.servers.get_by_id(id_of(server)).status == "running"
     wait_for(lambda: connects(ip_of(server), 22), 60, "sshd is back")
+    assert refuses(ip_of(server), 443)
     local_cloud.inside(id_of(server), "systemctl poweroff", check=False)
     wait_for(lambda: project.servers.get_by_id(id_of(server)).status == "off", 60, "status off")
+    assert not refuses(ip_of(server), 443), "nothing answers in place of a machine that is off"
     project.servers.get_by_id(id_of(server)).power_on().wait_until_finished(60)
     wait_for(lambda: connects(ip_of(server), 22), 60, "sshd is back after power on")
     assert local_cloud.ssh(ip_of(server), "cat /root/kept") == "kept\n"

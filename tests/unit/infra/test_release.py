@@ -7,6 +7,7 @@ import hmac
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,9 @@ def _beacon(stage: str, state: str = "running", **changes: Any) -> dict[str, Any
     }  # fmt: skip
 
 
-def _follow(beacons: list[dict[str, Any]], before: dict[str, Any] | None = None) -> tuple[Any, list[str]]:
+def _follow(
+    beacons: list[dict[str, Any]], before: dict[str, Any] | None = None, answers: Callable[[], bool] = lambda: True
+) -> tuple[Any, list[str]]:
     """Follow a list of beacons (the last one stays) on a clock that advances a second a look."""
     said: list[str] = []
     ticks = iter(range(10_000))
@@ -213,7 +216,9 @@ def _follow(beacons: list[dict[str, Any]], before: dict[str, Any] | None = None)
         return last
 
     clock = lambda: float(next(ticks))  # noqa: E731
-    result = release_rollout.follow(read, WANTED, before or {}, 600, said.append, clock, lambda _: None)
+    result = release_rollout.follow(
+        read, WANTED, before or {}, 600, said.append, clock, lambda _: None, answers=answers
+    )
     return result, said
 
 
@@ -241,6 +246,34 @@ def test_following_says_each_stage_and_returns_the_last_beacon() -> None:
 def test_what_goes_wrong_is_told(beacons: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(ReleaseError, match=message):
         _follow(beacons)
+
+
+def test_a_machine_that_lost_power_is_not_waited_for() -> None:
+    looks = iter([True, True])
+    with pytest.raises(ReleaseError, match=r"n stopped answering at stage service: .* for 4[67] s.*Run make up again"):
+        _follow([_beacon("service")], answers=lambda: next(looks, False))
+    with pytest.raises(ReleaseError, match="is still at stage service after 60"):
+        _follow([_beacon("service")], answers=lambda: False)  # unreachable from here from the start
+
+
+def test_a_reboot_is_waited_for() -> None:
+    looks = iter([True, *[False] * 6])
+    beacons = [_beacon("service")] * 60 + [_beacon("serving", "ok")]
+    assert _follow(beacons, answers=lambda: next(looks, True))[0]["state"] == "ok"
+
+
+def test_the_release_before_may_be_finished_first() -> None:
+    old = [_beacon(stage, generation=4) for stage in ("boot", "packages", "service")]
+    boot, packages, service = old
+    result, said = _follow(
+        [packages, boot, *[packages] * 150, *[service] * 150, _beacon("packages"), _beacon("serving", "ok")], packages
+    )
+    assert result["state"] == "ok"
+    assert [line for line in said if "generation 4" in line] == [
+        "n: still at work on generation 4: packages ...", "n: still at work on generation 4: service ...",
+    ]  # fmt: skip
+    with pytest.raises(ReleaseError, match="said nothing for 12"):
+        _follow([packages, boot], packages)
 
 
 def test_an_old_refusal_does_not_count() -> None:

@@ -110,7 +110,8 @@ def test_a_process_is_known_by_more_than_its_number(tmp_path: Path) -> None:
 
 def run_runner(folder: Path, script: str) -> subprocess.Popen[bytes]:
     """The runner with a shell script in place of systemd-nspawn."""
-    config = {"command": ["/bin/sh", "-c", script], "env": {"PATH": "/usr/bin:/bin"}, "groups": []}
+    config = {"command": ["/bin/sh", "-c", script], "env": {"PATH": "/usr/bin:/bin"}, "groups": [],
+              "off": ["/bin/touch", f"{folder}/dark"]}  # fmt: skip
     (folder / "runner.json").write_text(json.dumps(config))
     (folder / "wanted").touch()
     return subprocess.Popen([sys.executable, "-I", "-S", str(runner.__file__), str(folder)], stdout=subprocess.DEVNULL)
@@ -121,6 +122,7 @@ def test_the_runner_boots_again_after_a_reboot_and_not_after_a_power_off(tmp_pat
     with run_runner(tmp_path, script) as child:
         assert child.wait(20) == 0
     assert json.loads((tmp_path / "state.json").read_text()) == {"boots": 3, "nspawn": None, "exit": 0}
+    assert (tmp_path / "dark").exists(), "its line goes down with it"
     assert not (tmp_path / "wanted").exists(), "powered off from inside: stays off"
 
 
