@@ -135,7 +135,7 @@ def _dead(wanted: Wanted, seconds: float, stage: str) -> str:
     return (
         f"{node} stopped answering{at}: nothing from its address and nothing in the bucket for {seconds:.0f} s, so it "
         "lost power, hangs, or was cut off from the network. Run make up again: it powers on a machine that is off. "
-        f"Its console says more (Hetzner's web console: the server, Console; local cloud: bin/localcloud console {node})"
+        f"Its console says more (Hetzner: web console, the server, Console; local cloud: bin/localcloud console {node})"
     )
 
 
