@@ -10,6 +10,11 @@ from sekha_stage0.common import RUN, StepError
 from sekha_stage0.report import Report
 
 
+def shortened(line: str) -> str:
+    """A long line's beginning and end: the end of a traceback says what happened."""
+    return line if len(line) <= 500 else f"{line[:190]} ... {line[-300:]}"
+
+
 class Commands:
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -32,7 +37,7 @@ class Commands:
                 reason = f"killed after {timeout:g} s"
             out.seek(0)
             text = out.read().decode(errors="replace").strip()
-        self.report.say(text)
+        self.report.say("\n".join(shortened(self.report.redact(line.rstrip())) for line in text.splitlines()))
         if child.returncode:
             # cloud-init only says that it failed
             told = [line for line in text.splitlines() if ".py[WARNING]" not in line]

@@ -122,6 +122,19 @@ def test_failed_unit_is_reported_with_its_journal_and_without_secrets(machine: M
         assert secret not in sent
 
 
+def test_a_long_line_keeps_its_end_and_no_part_of_a_secret(machine: Machine) -> None:
+    (machine.root / "calls.fail").write_text(
+        f'case "$(basename "$0") $*" in "systemctl restart"*) exit 1;;\n'
+        f'journalctl*) echo "Traceback {"x" * 172} NODESECRETKEY {"y" * 600} RuntimeError: broken"; exit 0;; esac\n'
+    )
+    machine.publish(machine.manifest())
+    machine.agent().poll(b"")
+    (line,) = (line for line in machine.last()["log_tail"] if line.startswith("Traceback"))
+    assert line.endswith("y RuntimeError: broken")
+    assert len(line) <= 500
+    assert "NODE" not in line
+
+
 def test_apts_own_words_are_the_reason_and_not_what_was_said_after_them(machine: Machine) -> None:
     (machine.root / "calls.fail").write_text(
         'case "$*" in *base.yaml) echo "E: Unable to locate package x"; echo "no swap file made"; exit 1;; esac\n'
