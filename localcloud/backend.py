@@ -8,7 +8,7 @@ and raises BackendError when the operation failed; that text becomes the failed 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class BackendError(Exception):
@@ -46,6 +46,24 @@ class ServerSpec:
     nics: tuple[Nic, ...]
     volumes: tuple[int, ...]
     rescue: bool = False  # boot a fresh system of the base image, with the server's disk at /mnt
+
+
+@dataclass(frozen=True)
+class LoadBalancerSpec:
+    """A load balancer whole. Services are as the API shows them; targets are addresses."""
+
+    id: int
+    name: str
+    location: str
+    ipv4: str | None  # None: the public interface is off
+    ipv6_net: str | None  # it is ::1 in it
+    mac: str
+    nics: tuple[Nic, ...]
+    algorithm: str  # "round_robin" or "least_connections"
+    services: tuple[dict[str, Any], ...]
+    targets: tuple[str, ...]
+    certificates: dict[int, str]  # id -> chain and private key, PEM; one that is not issued yet is missing
+    max_connections: int
 
 
 @dataclass(frozen=True)
@@ -130,6 +148,15 @@ class Backend(Protocol):
 
     def forget_floating_ip(self, ip: str) -> None:
         """The address is no floating IP any more."""
+
+    def set_load_balancer(self, spec: LoadBalancerSpec) -> None:
+        """Make the load balancer, or change it to this."""
+
+    def delete_load_balancer(self, balancer_id: int) -> None:
+        """Remove the load balancer."""
+
+    def target_health(self, balancer_id: int) -> dict[tuple[str, int], str]:
+        """(target address, listen port) -> healthy, unhealthy or unknown. Cheap: called at every read."""
 
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         """Replace the packet filter of the public interface: the union of all attached firewalls' rules.

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from localcloud.backend import BackendError, Nic, Rule, ServerSpec
+from localcloud.backend import BackendError, LoadBalancerSpec, Nic, Rule, ServerSpec
 
 
 class FakeBackend:
@@ -28,6 +28,8 @@ class FakeBackend:
         self.image_of: dict[int, ServerSpec] = {}  # image id -> the server as it was
         self.booted: dict[int, ServerSpec] = {}  # as they were last started
         self.passwords: dict[int, str] = {}
+        self.balancers: dict[int, LoadBalancerSpec] = {}
+        self.health: dict[int, dict[tuple[str, int], str]] = {}
         self._lock = threading.Lock()
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -145,6 +147,17 @@ class FakeBackend:
     def forget_floating_ip(self, ip: str) -> None:
         self._call("forget_floating_ip", ip)
         self.floating.pop(ip, None)
+
+    def set_load_balancer(self, spec: LoadBalancerSpec) -> None:
+        self._call("set_load_balancer", spec.id)
+        self.balancers[spec.id] = spec
+
+    def delete_load_balancer(self, balancer_id: int) -> None:
+        self._call("delete_load_balancer", balancer_id)
+        self.balancers.pop(balancer_id, None)
+
+    def target_health(self, balancer_id: int) -> dict[tuple[str, int], str]:
+        return self.health.get(balancer_id, {})
 
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         self._call("set_firewall", server_id, rules)

@@ -27,6 +27,8 @@ from localcloud.api import (
     firewalls,
     floating_ips,
     images,
+    lb_settings,
+    load_balancers,
     networks,
     placement_groups,
     primary_ips,
@@ -47,8 +49,8 @@ from localcloud.worker import Cloud, FailedAtOnce
 
 LOG = logging.getLogger(__name__)
 MODULES = (
-    actions, catalogue, certificates, firewalls, floating_ips, images, networks, placement_groups, primary_ips,
-    server_actions, server_extras, server_power, servers, ssh_keys, volumes,
+    actions, catalogue, certificates, firewalls, floating_ips, images, lb_settings, load_balancers, networks,
+    placement_groups, primary_ips, server_actions, server_extras, server_power, servers, ssh_keys, volumes,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from localcloud import addresses, catalog
+from localcloud.api import lb_state
 from localcloud.api.call import Call, network_of
 from localcloud.api.errors import invalid, limit, not_found, refused
 from localcloud.api.listing import page, paginate
@@ -20,12 +21,19 @@ MAX_ROUTES, MAX_SUBNETS = 100, 50
 
 def view(scope: Scope, data: Data) -> Data:
     """The network as the API shows it, with its servers."""
-    return {**data, "servers": [server["id"] for server, _ in members(scope, data)], "load_balancers": []}
+    attached = [row["id"] for row, _ in balancers(scope, data)]
+    return {**data, "servers": [server["id"] for server, _ in members(scope, data)], "load_balancers": attached}
 
 
 def members(scope: Scope, data: Data) -> list[tuple[Data, Data]]:
     """(server, its private_net entry) of every server in the network."""
     return [(s, nic) for s in scope.all("server") for nic in s["private_net"] if nic["network"] == data["id"]]
+
+
+def balancers(scope: Scope, data: Data) -> list[tuple[Data, Data]]:
+    """(load balancer, its private_net entry) of every load balancer in the network."""
+    rows = scope.all("load_balancer")
+    return [(row, nic) for row in rows for nic in row["private_net"] if nic["network"] == data["id"]]
 
 
 def _range(value: Any) -> str:
@@ -121,9 +129,13 @@ def delete(call: Call) -> Answer:
     for server in servers:
         server["private_net"] = [nic for nic in server["private_net"] if nic["network"] != data["id"]]
         call.save("server", server)
+    attached = [row["id"] for row, _ in balancers(call, data)]
+    for row, _ in balancers(call, data):
+        call.save("load_balancer", {**row, "private_net": []})
     call.delete(KIND, data)
     keys: list[Resource] = [("server", server["id"]) for server in servers]
-    args = {"id": data["id"], "servers": [server["id"] for server in servers]}
+    keys += [("load_balancer", number) for number in attached]
+    args = {"id": data["id"], "servers": [server["id"] for server in servers], "load_balancers": attached}
     call.act("delete_network", [(KIND, data["id"])], "delete_network", args, also=keys, hidden=True)
     return 204, None
 
@@ -146,6 +158,8 @@ def delete_subnet(call: Call) -> Answer:
         raise not_found("subnet", text)
     if any(IPv4Address(nic["ip"]) in net for _, nic in members(call, data)):
         raise refused("service_error", "cannot remove subnet because servers are attached to it")
+    if any(IPv4Address(nic["ip"]) in net for _, nic in balancers(call, data)):
+        raise refused("service_error", "cannot remove subnet because network has attached resources")
     data["subnets"] = [row for row in data["subnets"] if row["ip_range"] != text]
     return _acted(call, data, "delete_subnet")
 
@@ -182,11 +196,13 @@ def change_protection(call: Call) -> Answer:
 def member_list(call: Call) -> Answer:
     data = call.target(KIND)
     rows = []
-    for server, nic in members(call, data):
+    every = [("server", *pair) for pair in members(call, data)]
+    every += [("load_balancer", *pair) for pair in balancers(call, data)]
+    for kind, member, nic in every:
         subnet = next(
             row["ip_range"] for row in data["subnets"] if IPv4Address(nic["ip"]) in IPv4Network(row["ip_range"])
         )
-        row = {"id": server["id"], "type": "server", "ip": nic["ip"], "alias_ips": nic["alias_ips"], "subnet": subnet}
+        row = {"id": member["id"], "type": kind, "ip": nic["ip"], "alias_ips": nic["alias_ips"], "subnet": subnet}
         rows.append({**row, "status": "attached"})
     return 200, paginate(call, "members", rows)
 
@@ -200,6 +216,9 @@ def _remove(scope: Scope, args: Data) -> None:
     for server_id in args["servers"]:
         if scope.get("server", server_id):
             scope.cloud.backend.detach_network(server_id, args["id"])
+    for number in args.get("load_balancers", []):
+        if balancer := scope.get("load_balancer", number):
+            scope.cloud.backend.set_load_balancer(lb_state.spec_of(scope, balancer))
     scope.cloud.backend.delete_network(args["id"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.api import images
+from localcloud.api import images, lb_state
 from localcloud.api.firewall_sync import rules_of
 from localcloud.api.server_extras import rescued
 from localcloud.api.server_state import set_state, spec_of, status
@@ -31,6 +31,7 @@ def _create(scope: Scope, args: Data) -> None:
 def _created(scope: Scope, args: Data) -> None:
     server = _server(scope, args)
     scope.save("server", {**server, "root_password": None, "state": "starting" if args["start"] else None})
+    lb_state.sync_later(scope)
 
 
 def _boot(scope: Scope, spec: ServerSpec) -> None:
@@ -124,7 +125,12 @@ def _deleted(scope: Scope, args: Data) -> None:
     for image in scope.all("image"):
         if image["bound_to"] == server["id"]:
             images.remove(scope, image)
+    for balancer in scope.all("load_balancer"):
+        targets = [row for row in balancer["targets"] if row.get("server") != {"id": server["id"]}]
+        if targets != balancer["targets"]:
+            scope.save("load_balancer", {**balancer, "targets": targets})
     scope.delete("server", server)
+    lb_state.sync_later(scope)
 
 
 def _not_deleted(scope: Scope, args: Data) -> None:

@@ -6,9 +6,10 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 
 from localcloud import addresses
+from localcloud.api import lb_state
 from localcloud.api.call import Call
 from localcloud.api.errors import invalid, limit, refused
-from localcloud.api.networks import members
+from localcloud.api.networks import balancers, members
 from localcloud.api.routes import Answer
 from localcloud.api.server_state import nic_of, require_alive
 from localcloud.store import Data
@@ -45,7 +46,7 @@ def _pick(network: Data, used: set[str], wish: Data) -> str:
 
 def _used(scope: Scope, network: Data, but: int | None = None) -> set[str]:
     """All addresses taken in a network (without those of server `but`)."""
-    nics = [nic for server, nic in members(scope, network) if server["id"] != but]
+    nics = [nic for server, nic in (*members(scope, network), *balancers(scope, network)) if server["id"] != but]
     return {ip for nic in nics for ip in (nic["ip"], *nic["alias_ips"])}
 
 
@@ -125,6 +126,10 @@ def _work_attach(scope: Scope, args: Data) -> None:
         scope.cloud.backend.attach_network(args["server"], nic)
 
 
+def _sync(scope: Scope, args: Data) -> None:
+    lb_state.sync_later(scope)
+
+
 def _work_detach(scope: Scope, args: Data) -> None:
     if scope.get("server", args["server"]):
         scope.cloud.backend.detach_network(args["server"], args["network"])
@@ -135,9 +140,10 @@ def _forget(scope: Scope, args: Data) -> None:
     if server := scope.get("server", args["server"]):
         server["private_net"] = [nic for nic in server["private_net"] if nic["mac_address"] != args["mac"]]
         scope.save("server", server)
+    lb_state.sync_later(scope)
 
 
 OPERATIONS = {
-    "attach_network": Operation(work=_work_attach, failed=_forget),
+    "attach_network": Operation(work=_work_attach, done=_sync, failed=_forget),
     "detach_network": Operation(work=_work_detach, done=_forget),
 }

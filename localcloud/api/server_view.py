@@ -5,6 +5,7 @@ from __future__ import annotations
 from localcloud import catalog
 from localcloud.api import placement_groups, primary_ips
 from localcloud.api.firewall_sync import firewalls_of
+from localcloud.api.lb_state import members
 from localcloud.api.server_state import ip_of, is_locked, server_type, status
 from localcloud.store import Data
 from localcloud.worker import Scope
@@ -35,7 +36,11 @@ def view(scope: Scope, server: Data) -> Data:
         "protection": server["protection"],
         "labels": server["labels"],
         "volumes": [row["id"] for row in scope.all("volume") if row["server"] == server["id"]],
-        "load_balancers": [],
+        "load_balancers": [
+            row["id"]
+            for row in scope.all("load_balancer")
+            if any(server["id"] == member["id"] for target in row["targets"] for member in members(scope, target))
+        ],
         "primary_disk_size": server["primary_disk_size"],
         "placement_group": placement_groups.view(scope, group) if group else None,
     }

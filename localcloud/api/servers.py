@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any
 
 from localcloud import addresses, catalog
-from localcloud.api import placement_groups, primary_ips, server_networks, volumes
+from localcloud.api import lb_state, placement_groups, primary_ips, server_networks, volumes
 from localcloud.api.call import Call
 from localcloud.api.catalogue import lookup
 from localcloud.api.errors import invalid, limit, refused
@@ -15,6 +14,7 @@ from localcloud.api.firewall_sync import firewalls_of, sync_later
 from localcloud.api.firewalls import MAX_PER_SERVER
 from localcloud.api.images import image_for
 from localcloud.api.listing import page
+from localcloud.api.metrics import metrics_of
 from localcloud.api.routes import Answer, Route
 from localcloud.api.server_state import require_unlocked
 from localcloud.api.server_view import view
@@ -156,6 +156,8 @@ def update(call: Call) -> Answer:
     before = firewalls_of(call, server)
     call.update_name_and_labels(KIND, server, NAME)
     call.save(KIND, server)
+    if "labels" in call.body:
+        lb_state.sync_later(call)
     if firewalls_of(call, server) != before:
         sync_later(call, server)
     return 200, {KIND: view(call, server)}
@@ -180,21 +182,8 @@ SERIES: dict[str, list[str]] = {
 
 
 def metrics(call: Call) -> Answer:
-    """The series asked for, without values: the local cloud does not measure."""
     call.target(KIND)
-    kinds = [kind for text in call.query.get("type", []) for kind in text.split(",")]
-    if not kinds or any(kind not in SERIES for kind in kinds):
-        raise invalid("type", f"must be some of {', '.join(SERIES)}")
-    values: dict[str, Any] = {}
-    for key in ("start", "end"):
-        if not call.query.get(key):
-            raise invalid(key, "must be a time")
-        values[key] = call.query[key][-1]
-    step = (call.query.get("step") or ["60"])[-1]
-    if not step.isdecimal() or int(step) < 1:
-        raise invalid("step", "must be a number of seconds")
-    series: dict[str, Any] = {name: {"values": []} for kind in kinds for name in SERIES[kind]}
-    return 200, {"metrics": {**values, "step": int(step), "time_series": series}}
+    return 200, metrics_of(call, SERIES)
 
 
 ROUTES: list[Route] = [

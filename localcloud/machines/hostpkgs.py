@@ -16,6 +16,7 @@ PROGRAMS = {
     "dnsmasq": "dnsmasq-base",
     "dhcp_release": "dnsmasq-utils",
     "lxcfs": "lxcfs",
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from localcloud import catalog
-from localcloud.backend import BackendError, Nic, ServerSpec
+from localcloud.backend import BackendError, LoadBalancerSpec, Nic, ServerSpec
 from localcloud.machines import addresses as a
 from localcloud.machines import netns
 from localcloud.machines.paths import Paths
@@ -21,7 +21,7 @@ from localcloud.machines.sh import read_json, run, write
 PRIVATE_NAMES = ("enp7s0", "enp8s0", "enp9s0")  # names and number as on Hetzner
 
 
-def public_up(spec: ServerSpec) -> None:
+def public_up(spec: ServerSpec | LoadBalancerSpec) -> None:
     """The server's namespace and its eth0, wired to the bridge; repeating it changes nothing."""
     ns, veth = a.server_ns(spec.id), a.server_veth(spec.id)
     netns.add(ns)
@@ -50,7 +50,7 @@ def carrier(server_id: int, state: str) -> list[str]:
     return ["ip", "-n", a.ROUTER_NS, "link", "set", a.server_veth(server_id), state]
 
 
-def public_down(spec: ServerSpec) -> None:
+def public_down(spec: ServerSpec | LoadBalancerSpec) -> None:
     """Remove the server's namespace with all its interfaces."""
     if spec.ipv6_net:
         run("ip", "-n", a.ROUTER_NS, "-6", "route", "del", spec.ipv6_net, "dev", a.BRIDGE, check=False)

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from localcloud.backend import BackendError, Nic, Rule, ServerSpec
+from localcloud.backend import BackendError, LoadBalancerSpec, Nic, Rule, ServerSpec
 from localcloud.image.build import IMAGE_NAME
 from localcloud.limits import Limits, detect
-from localcloud.machines import disk, firewall, floating, guest, images, nics, router, volumes
+from localcloud.machines import balancer, disk, firewall, floating, guest, images, nics, router, volumes
 from localcloud.machines.paths import Paths
 from localcloud.machines.sh import read_json, run, write
 
@@ -172,6 +172,17 @@ class RealBackend:
         with self._floating:
             floating.forget(self.paths, ip)
 
+    def set_load_balancer(self, spec: LoadBalancerSpec) -> None:
+        with self._server(spec.id):
+            balancer.apply(self.paths, spec)
+
+    def delete_load_balancer(self, balancer_id: int) -> None:
+        with self._server(balancer_id):
+            balancer.remove(self.paths, balancer_id)
+
+    def target_health(self, balancer_id: int) -> dict[tuple[str, int], str]:
+        return balancer.health(self.paths, balancer_id)
+
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         with self._server(server_id):
             spec = self._must_load(server_id)
@@ -188,6 +199,11 @@ class RealBackend:
         """
         for network_id, ip_range in nics.networks(self.paths).items():
             nics.network_up(self.paths, network_id, ip_range)
+        for spec in balancer.known(self.paths):
+            try:
+                self.set_load_balancer(spec)
+            except BackendError as error:
+                LOG.warning("load balancer %d (%s) could not be restored: %s", spec.id, spec.name, error)
         with ThreadPoolExecutor(max_workers=4) as pool:
             return [server_id for server_id in pool.map(self._restore, self.specs()) if server_id]
 

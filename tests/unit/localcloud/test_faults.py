@@ -104,7 +104,7 @@ def test_answers(rig: Rig, kind: str, status: int) -> None:
 @pytest.mark.parametrize(("kind", "made"), [("cut", 0), ("cut_after", 1), ("hang", 0)])
 def test_cut_connections(rig: Rig, kind: str, made: int) -> None:
     fault_store.add(rig.cloud.store, Fault(kind, path="/networks", method="POST", seconds=0.05))
-    with pytest.raises(httpx.RemoteProtocolError), rig.http() as http:
+    with pytest.raises(httpx.TransportError), rig.http() as http:
         http.post("/networks", json=NETWORK)
     assert len(rig.ask("GET", "/networks", status=200)["networks"]) == made
 
@@ -123,7 +123,9 @@ def test_locked_reaches_the_user(rig: Rig) -> None:
 def test_failed_and_slow_actions(rig: Rig) -> None:
     """A worker's action fails before it did anything; one that is part of its request leaves nothing behind either."""
     client, store = rig.client(), rig.cloud.store
-    volume = client.volumes.create(10, "v", location=client.locations.get_by_name("fsn1")).volume
+    created = client.volumes.create(10, "v", location=client.locations.get_by_name("fsn1"))
+    created.action.wait_until_finished()
+    volume = created.volume
     assert volume.id is not None
     fault_store.add(store, Fault("failed_action", resource="volume:v", count=1, message="disk on fire"))
     with pytest.raises(ActionFailedException, match="disk on fire"):
