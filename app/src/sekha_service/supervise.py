@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import logs
 
+_SETTLED = 3.0  # seconds after which a child has begun its work
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _log = logging.getLogger("sekha")
 
@@ -30,7 +31,12 @@ class Children:
         self._alive, self._held = os.pipe()  # the parent holds the end that nobody writes to: it closes with the parent
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT has ended all children; returns the exit code."""
+        """Until SIGTERM or SIGINT has ended all children; returns the exit code.
+
+        A child that fails before any has begun its work ends all, with its exit code: the service can't start, and
+        who started it is to know.
+        """
+        result, settled = 0, False
         gc.freeze()
         for number in _HANDLED:
             signal.signal(number, self._pass_on)
@@ -40,13 +46,18 @@ class Children:
             pid, status = os.waitpid(-1, 0)
             name, started = self._running.pop(pid, ("", 0.0))
             self._buried(pid)
+            settled = settled or time.monotonic() - started > _SETTLED
+            code = os.waitstatus_to_exitcode(status)
+            if not self._stopping and code > 0 and not settled:
+                _log.error("%s (process %d) ended (%s) at its start; giving up", name, pid, code)
+                result = code
+                self._pass_on(signal.SIGTERM, None)
             if not self._stopping:
-                code = os.waitstatus_to_exitcode(status)
                 _log.error("%s (process %d) ended (%s); starting another", name, pid, code)
                 time.sleep(max(0.0, 1.0 - (time.monotonic() - started)))
             if not self._stopping:
                 self._start(name)
-        return 0
+        return result
 
     def _pass_on(self, number: int, _: object) -> None:
         if number == signal.SIGHUP:
