@@ -1,4 +1,4 @@
-"""localcloud: up, down, status, console, logs, unavailable, fault, env. See docs/localcloud.md."""
+"""localcloud: up, down, status, console, logs, unavailable, fault, check, env. See docs/localcloud.md."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from pathlib import Path
 from localcloud import catalog, certs, daemon, fault_cli, objects, preflight
 from localcloud.aptconf import AptSourcesError
 from localcloud.backend import BackendError, ServerSpec
+from localcloud.check import compare
 from localcloud.image import build
-from localcloud.machines import cleanup, guest, hostpkgs, process, services
+from localcloud.machines import census, cleanup, guest, hostpkgs, process, services
 from localcloud.machines.paths import OWNER_FILE, Paths, paths_from_env
 from localcloud.machines.real import RealBackend
 from localcloud.machines.sh import read_json, write
@@ -70,6 +71,17 @@ def fault(paths: Paths, options: argparse.Namespace) -> int:
         except ValueError as error:
             raise RefusedError(str(error)) from None
     return 0
+
+
+def check(paths: Paths) -> int:
+    """Compare state and host; exit code 1 if they don't agree."""
+    _need_root()
+    with closing(Store(paths.database)) as store:
+        checked, problems = compare(store, census.take(paths))
+    print(*problems, f"{checked} compared, {len(problems)} disagree", sep="\n")
+    if os.environ.get("JSON") == "1":
+        print(json.dumps({"compared": checked, "problems": problems}))
+    return 1 if problems else 0
 
 
 def api_port(paths: Paths) -> int:
@@ -305,6 +317,7 @@ def parser() -> argparse.ArgumentParser:
     sold = commands.add_parser("unavailable", help="server types that can't be ordered from now on (none: all can)")
     sold.add_argument("types", nargs="*", metavar="TYPE@LOCATION")
     fault_cli.add_parser(commands)
+    commands.add_parser("check", help="do the API's state and the host agree? exit code 1 if not")
     variables = commands.add_parser("env", help="print HCLOUD_ENDPOINT, HCLOUD_TOKEN, S3_* for a shell")
     variables.add_argument("--new-project", action="store_true", help="token of a new, empty project")
     variables.add_argument(
@@ -328,6 +341,8 @@ def main(argv: list[str] | None = None) -> int:
         if options.command == "new-node-key":
             objects.new_node_key(paths)
             return 0
+        if options.command == "check":
+            return check(paths)
         if options.command == "fault":
             return fault(paths, options)
         if options.command == "unavailable":

@@ -20,7 +20,8 @@ def _file(paths: Paths) -> Path:
     return paths.servers.parent / "floating.json"
 
 
-def _load(paths: Paths) -> dict[str, int | None]:
+def known(paths: Paths) -> dict[str, int | None]:
+    """All floating IPs: address -> server, None for nobody."""
     data = read_json(_file(paths))
     return {str(ip): server for ip, server in data.items()} if isinstance(data, dict) else {}
 
@@ -50,22 +51,22 @@ def _apply(ip: str, spec: ServerSpec | None, before: int | None) -> None:
 
 def route(paths: Paths, ip: str, spec: ServerSpec | None) -> None:
     """Give the address to the server, or to nobody; repeating it changes nothing."""
-    known = _load(paths)
-    _apply(ip, spec, known.get(ip))
-    write(_file(paths), json.dumps({**known, ip: spec.id if spec else None}))
+    every = known(paths)
+    _apply(ip, spec, every.get(ip))
+    write(_file(paths), json.dumps({**every, ip: spec.id if spec else None}))
 
 
 def forget(paths: Paths, ip: str) -> None:
     """The address may become anything else."""
-    known = _load(paths)
-    known.pop(ip, None)
+    every = known(paths)
+    every.pop(ip, None)
     firewall.remove_address(ip)
     run("ip", "-n", a.ROUTER_NS, *("-6",) * (":" in ip), "route", "del", "unreachable", ip, check=False)
-    write(_file(paths), json.dumps(known))
+    write(_file(paths), json.dumps(every))
 
 
 def restore(paths: Paths, spec: ServerSpec) -> None:
     """Route the server's floating IPs again: after a restart of the host, or a change of its addresses."""
-    for ip, server_id in _load(paths).items():
+    for ip, server_id in known(paths).items():
         if server_id == spec.id:
             _apply(ip, spec, spec.id)
