@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import signal
 import socket
@@ -91,7 +92,9 @@ def _write_files(folder: Path, spec: LoadBalancerSpec) -> bool:
     changed = False
     certificates = folder / "certificates"
     texts = {certificates / f"{number}.pem": pem for number, pem in spec.certificates.items()}
-    texts[folder / "haproxy.cfg"] = haproxy.config(spec, str(folder / "stats"), str(certificates), ipv6_there())
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    text = haproxy.config(spec, str(folder / "stats"), str(certificates), ipv6_there(), files)
+    texts[folder / "haproxy.cfg"] = text
     for file, text in texts.items():
         if not file.exists() or file.read_text() != text:
             write(file, text, 0o600)

@@ -18,11 +18,14 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def config(spec: LoadBalancerSpec, socket: str, certificates: str, bind6: bool) -> str:
-    """The configuration file. `certificates` is the folder with ID.pem; `bind6`: listen on IPv6 too."""
+def config(spec: LoadBalancerSpec, socket: str, certificates: str, bind6: bool, files: int = 2**20) -> str:
+    """The configuration file. `certificates` is the folder with ID.pem; `bind6`: listen on IPv6 too.
+
+    `files`: how many the process may open. A connection takes two; HAProxy refuses to start if that is too few.
+    """
     lines = [
         "global",
-        f"  maxconn {spec.max_connections}",
+        f"  maxconn {max(100, min(spec.max_connections, (files - 500) // 2))}",
         f"  stats socket {socket} mode 600 level user",
         "  hard-stop-after 30s",
         "  user haproxy",
@@ -73,7 +76,7 @@ def _backend(spec: LoadBalancerSpec, service: Service) -> list[str]:
         if http["sticky_sessions"]:
             name, life = quoted(http["cookie_name"]), http["cookie_lifetime"]
             lines.append(f"  cookie {name} insert indirect nocache httponly maxlife {life}s attr Max-Age={life}")
-    lines += _check(check)
+    lines += _check(check, spec.ipv4 or (spec.nics[0].ip if spec.nics else spec.name))
     words = f"check port {check['port']} inter {check['interval']}s fall {check['retries']} rise 1"
     if check["http"] and check["http"]["tls"]:
         words += " check-ssl verify none"
@@ -86,15 +89,16 @@ def _backend(spec: LoadBalancerSpec, service: Service) -> list[str]:
     return lines
 
 
-def _check(check: dict[str, Any]) -> list[str]:
+def _check(check: dict[str, Any], own: str) -> list[str]:
+    """How targets are asked. `own` is the Host header without a domain: many servers refuse HTTP/1.1 without one."""
     lines = [f"  timeout check {check['timeout']}s"]
     http = check["http"]
     if http:
-        host = f" hdr Host {quoted(http['domain'])}" if http["domain"] else ""
+        host = quoted(http["domain"] or own)
         codes = "|".join(code.replace("?", ".") for code in http["status_codes"])
         lines += [
             "  option httpchk",
-            f"  http-check send meth GET uri {quoted(http['path'])} ver HTTP/1.1{host}",
+            f"  http-check send meth GET uri {quoted(http['path'])} ver HTTP/1.1 hdr Host {host}",
             f"  http-check expect rstatus {quoted(f'^({codes})$')}",
         ]
         if http["response"]:

@@ -66,6 +66,11 @@ def test_an_https_service_waits_for_its_certificate() -> None:
     assert quoted("a\\b") == '"a\\\\b"'
 
 
+def test_the_host_may_allow_fewer_connections() -> None:
+    assert "  maxconn 10000\n" in config(SPEC, "/s", "/c", bind6=False)
+    assert "  maxconn 9750\n" in config(SPEC, "/s", "/c", bind6=False, files=20000)
+
+
 def test_health() -> None:
     stats = "# pxname,svname,status,check_status\n" + "".join(
         f"{line}\n" for line in (
