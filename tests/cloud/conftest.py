@@ -156,9 +156,11 @@ def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud
 
 @pytest.fixture
 def project(local_cloud: LocalCloud) -> Iterator[Client]:
-    """A client in a new project; its servers and volumes are deleted after the test."""
+    """A client in a new project; its servers, volumes and load balancers are deleted after the test."""
     client = local_cloud.client()
     yield client
+    for balancer in client.load_balancers.get_all():
+        balancer.delete()
     for server in client.servers.get_all():
         server.delete().wait_until_finished(120)
     for volume in client.volumes.get_all():
