@@ -164,7 +164,7 @@ compose: ## the Docker stack STACK as a compose.yaml with its files, in the fold
 	@$(RUN) --tools python -m ops compose --stack $(STACK)
 
 proof-lost-volume: ## server lost, then the volume too: refused, then accepted, on a booted machine (5 minutes; its data are given up)
-	@$(RUN) --tools python -m proof.lost_volume
+	@$(RUN) --dev --tools python -m proof.lost_volume
 
 proof-docker: ## the Docker stack on a Docker engine inside a machine of the local cloud (10 minutes)
 	@$(RUN) --dev --tools python -m proof.docker

@@ -67,6 +67,11 @@ def note(settings: Settings, conversations: int, as_of: str) -> None:
     _with_store(settings, lambda s: s.write_json(_key(settings), {**s.read_json(_key(settings)), **known}), None)
 
 
+def withdraw(settings: Settings) -> None:
+    """Take back the release that names a volume which is gone: a new machine would wait for that volume first."""
+    _with_store(settings, lambda store: store.delete(DESIRED + _node(settings)), None)
+
+
 def clear(settings: Settings) -> None:
     """After `destroy`: no desired state and no beacon stays for a later machine of the same name to find."""
 

@@ -43,6 +43,8 @@ def recover(engine: Engine, *, destroying: bool = False) -> list[str]:
         decision = look(state, settings, cloud)
         if not destroying:
             _accept(decision.lost, settings)
+            if decision.lost or any(row.data for row in decision.missing):
+                data_record.withdraw(settings)
         for thing in decision.strangers:
             say(
                 f"{thing.title} ({thing.id}) has this stack's label and is none of its objects: remove one or the other"

@@ -123,7 +123,9 @@ def test_lost_data_stop_everything_until_the_loss_is_accepted(
     engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[object] = []
+    withdrawn: list[object] = []
     monkeypatch.setattr(data_record, "end", ended.append)
+    monkeypatch.setattr(data_record, "withdraw", withdrawn.append)
     monkeypatch.setattr(data_record, "restorable", lambda _: False)
     _decided(monkeypatch, Decision(lost="the volume 2 is gone", missing=(Known("u::data", cloud.VOLUME, "data", "2"),)))
     for word in ("", "1", "other"):
@@ -131,16 +133,19 @@ def test_lost_data_stop_everything_until_the_loss_is_accepted(
         with pytest.raises(OperatorError, match=r"volume 2 is gone.*ACCEPT_DATA_LOSS=test make up STACK=test"):
             recover.recover(engine)
     assert [call[:2] for call in engine.calls] == [("stack", "export")] * 3
-    assert ended == []
+    assert ended == withdrawn == []
     monkeypatch.setenv("ACCEPT_DATA_LOSS", "test")
     assert recover.recover(engine) == ["--refresh"]
-    assert ended == [samples.settings()]
+    assert ended == withdrawn == [samples.settings()], "no new machine waits for the volume that is gone"
 
 
 def test_lost_data_are_restored_where_there_are_backups(engine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    withdrawn: list[object] = []
     monkeypatch.setattr(data_record, "restorable", lambda _: True)
+    monkeypatch.setattr(data_record, "withdraw", withdrawn.append)
     _decided(monkeypatch, Decision(lost="the volume 2 is gone", missing=(Known("u::data", cloud.VOLUME, "data", "2"),)))
     assert recover.recover(engine) == ["--refresh"]
+    assert len(withdrawn) == 1
 
 
 def _look(monkeypatch: pytest.MonkeyPatch, found: list[Found], record: DataRecord | None, *rows: str) -> Decision:
