@@ -113,8 +113,8 @@ CASES: dict[str, tuple[Tamper, str]] = {
     "unknown signer": (stranger, "bad signature"),
     "another stack's": (other_stack, "manifest is for stack 'other'"),
     "another node's": (other_node, "manifest is for node 'sekha-local-2'"),
-    "lower generation": (lower_generation, "is lower than"),
     "signed but malformed": (malformed, "malformed manifest: steps[0].units"),
+    "lower generation": (lower_generation, "is lower than"),  # after one that used a generation up, on a new stack too
     "tampered role file": (tampered_role, "other content"),
     "tampered agent": (tampered_agent, "other content"),
 }
@@ -157,7 +157,7 @@ def main() -> int:
             serves = ask(given, "/health")[1]["version"] == version
             kept = run.code != 0 and bool(said) and serves
             rows.append(
-                (name, said[said.find("failed at") :][:110] or "NOT SAID", run.seconds, "yes" if kept else "NO")
+                (name, said[max(said.find("failed at"), 0) :][:110] or "NOT SAID", run.seconds, "yes" if kept else "NO")
             )
             say(f"{name}: {rows[-1][1]}")
             if not kept:
