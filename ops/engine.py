@@ -15,7 +15,7 @@ import yaml
 
 from ops.paths import REPO, cache, stack_dir, write_private
 from ops.show import say
-from ops.stale_lock import break_stale
+from ops.stale_lock import break_stale, drop_torn_sidecars
 
 LOCAL, DRILL = "local", "drill"
 ON_LOCAL_CLOUD = (LOCAL, DRILL)  # stacks whose cloud this machine serves, with a config copy made by us
@@ -149,10 +149,10 @@ class Engine:
         return result.stdout, result.stderr
 
     def select(self) -> None:
-        """Create the stack in the state backend unless it is there; remove a dead process's lock on it."""
+        """Create the stack in the state backend unless it is there; clear away what a dead process left."""
         self.ensure_passphrase()
         if not user_backend(os.environ):
-            for line in break_stale(cache() / "state", self.stack):
+            for line in (*break_stale(cache() / "state", self.stack), *drop_torn_sidecars(cache() / "state")):
                 say(line)
         exists = subprocess.run(
             ["pulumi", "--non-interactive", "--cwd", str(REPO), "stack", "ls", "--json"],

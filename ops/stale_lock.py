@@ -1,4 +1,4 @@
-"""Locks that a killed `pulumi` left in the file:// state backend: without this, every later `up` would be refused."""
+"""What a killed `pulumi` left in the file:// state backend: without this, every later `up` would be refused."""
 
 from __future__ import annotations
 
@@ -31,3 +31,31 @@ def break_stale(state: Path, stack: str) -> list[str]:
             path.unlink(missing_ok=True)
             said.append(f"removed the lock of a pulumi that ended without doing so (process {pid})")
     return said
+
+
+def drop_torn_sidecars(state: Path) -> list[str]:
+    """Remove the half-written `.attrs` files beside the stacks' states in the backend folder `state`.
+
+    The engine replaces a state in one step, but writes what it notes beside it (content type, checksum) in place: killed
+    in between it leaves an empty file, over which it then stumbles with `EOF`. Without the file it reads the state as
+    it is. Of a stack that is locked nothing is touched. Returns a line for each.
+    """
+    root, said = state / ".pulumi", []
+    for path in (*root.glob("*.attrs"), *root.glob("stacks/**/*.attrs")):
+        stack = path.name.partition(".json")[0]
+        if whole(path) or any(root.glob(f"locks/**/{stack}/*.json")):
+            continue
+        path.unlink(missing_ok=True)
+        said.append(f"removed {path.name}, which a pulumi that was killed had half written")
+    return said
+
+
+def whole(path: Path) -> bool:
+    """Whether a file holds JSON; one that has gone meanwhile needs nothing."""
+    try:
+        json.loads(path.read_text())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True

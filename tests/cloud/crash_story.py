@@ -21,7 +21,7 @@ import httpx
 from infra.clouds import hetzner_inventory as cloud
 from ops import recover
 from ops.engine import Engine, OperatorError
-from ops.stale_lock import break_stale
+from ops.stale_lock import break_stale, drop_torn_sidecars
 from tests.cloud.program_rig import Rig
 from tests.support import wait_for
 
@@ -54,6 +54,7 @@ class Story:
         """What `make up` does from here on, recorded: what was said, how it ended, and cloud and state after it."""
         said, text = io.StringIO(), ""
         break_stale(self.rig.folder / "pulumi", "local")
+        drop_torn_sidecars(self.rig.folder / "pulumi")
         with contextlib.redirect_stderr(said):
             try:
                 arguments = recover.recover(self.engine)

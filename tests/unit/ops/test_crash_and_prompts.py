@@ -55,6 +55,27 @@ def test_locks_of_others_and_unreadable_ones_stay(tmp_path: Path, content: str) 
     assert path.exists()
 
 
+def test_a_torn_note_beside_a_state_is_removed_and_whole_ones_stay(tmp_path: Path) -> None:
+    """The engine answers `EOF` to an empty one, for every stack of the folder."""
+    stacks = tmp_path / ".pulumi/stacks/sekha"
+    stacks.mkdir(parents=True)
+    for name, content in {"a.json": "{}", "a.json.attrs": "", "b.json.attrs": '{"md5"', "c.json.attrs": "{}"}.items():
+        (stacks / name).write_text(content)
+    (tmp_path / ".pulumi/meta.yaml.attrs").write_text("")
+    said = stale_lock.drop_torn_sidecars(tmp_path)
+    assert sorted(line.split()[1] for line in said) == ["a.json.attrs,", "b.json.attrs,", "meta.yaml.attrs,"]
+    assert sorted(path.name for path in stacks.iterdir()) == ["a.json", "c.json.attrs"]
+
+
+def test_of_a_locked_stack_no_note_is_touched(tmp_path: Path) -> None:
+    _lock(tmp_path, "prod", _content(7, "elsewhere"))
+    torn = tmp_path / ".pulumi/stacks/sekha/prod.json.attrs"
+    torn.parent.mkdir(parents=True)
+    torn.write_text("")
+    assert stale_lock.drop_torn_sidecars(tmp_path) == []
+    assert torn.exists()
+
+
 def test_the_lock_of_a_running_engine_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stale_lock, "alive", lambda pid: pid == 7)
     path = _lock(tmp_path, "prod", _content(7))
