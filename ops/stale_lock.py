@@ -36,9 +36,9 @@ def break_stale(state: Path, stack: str) -> list[str]:
 def drop_torn_sidecars(state: Path) -> list[str]:
     """Remove the half-written `.attrs` files beside the stacks' states in the backend folder `state`.
 
-    The engine replaces a state in one step, but writes what it notes beside it (content type, checksum) in place: killed
-    in between it leaves an empty file, over which it then stumbles with `EOF`. Without the file it reads the state as
-    it is. Of a stack that is locked nothing is touched. Returns a line for each.
+    The engine replaces a state in one step, but writes what it notes beside it (content type, checksum) in place:
+    killed in between it leaves an empty file, over which it then stumbles with `EOF`. Without the file it reads the
+    state as it is. Of a stack that is locked nothing is touched. Returns a line for each.
     """
     root, said = state / ".pulumi", []
     for path in (*root.glob("*.attrs"), *root.glob("stacks/**/*.attrs")):
