@@ -9,9 +9,9 @@ import re
 from typing import Any
 
 from localcloud import pem
+from localcloud.api import kinds
 from localcloud.api.call import Call
 from localcloud.api.errors import invalid, refused
-from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
 from localcloud.backend import BackendError
 from localcloud.store import Data
@@ -76,21 +76,6 @@ def create(call: Call) -> Answer:
     return 201, {KIND: view(call, data), "action": action}
 
 
-def index(call: Call) -> Answer:
-    return 200, page(call, "certificates", [view(call, row) for row in call.all(KIND)], equal=("name", "type"))
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: view(call, call.target(KIND))}
-
-
-def update(call: Call) -> Answer:
-    data = call.target(KIND)
-    call.update_name_and_labels(KIND, data)
-    call.save(KIND, data)
-    return 200, {KIND: view(call, data)}
-
-
 def delete(call: Call) -> Answer:
     data = call.target(KIND)
     if users(call, data):
@@ -131,9 +116,7 @@ OPERATIONS = {"issue_certificate": Operation(work=_issue, done=_done, failed=_fa
 
 ROUTES: list[Route] = [
     ("POST", "/certificates", create),
-    ("GET", "/certificates", index),
-    ("GET", "/certificates/{id}", read),
-    ("PUT", "/certificates/{id}", update),
+    *kinds.routes(KIND, view, equal=("name", "type")),
     ("DELETE", "/certificates/{id}", delete),
     ("POST", "/certificates/{id}/actions/retry", retry),
 ]

@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from localcloud import labels as label_rules
+from localcloud.api import kinds
 from localcloud.api.call import Call, network_of
 from localcloud.api.errors import invalid, limit, refused
 from localcloud.api.firewall_sync import applied_servers, apply_actions, firewalls_of, has_public_ip
-from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
 from localcloud.store import Data
 from localcloud.worker import Scope
@@ -122,21 +122,6 @@ def create(call: Call) -> Answer:
     return 201, {KIND: view(call, data), "actions": actions}
 
 
-def index(call: Call) -> Answer:
-    return 200, page(call, "firewalls", [view(call, row) for row in call.all(KIND)])
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: view(call, call.target(KIND))}
-
-
-def update(call: Call) -> Answer:
-    data = call.target(KIND)
-    call.update_name_and_labels(KIND, data)
-    call.save(KIND, data)
-    return 200, {KIND: view(call, data)}
-
-
 def delete(call: Call) -> Answer:
     data = call.target(KIND)
     if data["applied_to"]:
@@ -179,9 +164,7 @@ def remove_from_resources(call: Call) -> Answer:
 
 ROUTES: list[Route] = [
     ("POST", "/firewalls", create),
-    ("GET", "/firewalls", index),
-    ("GET", "/firewalls/{id}", read),
-    ("PUT", "/firewalls/{id}", update),
+    *kinds.routes(KIND, view),
     ("DELETE", "/firewalls/{id}", delete),
     ("POST", "/firewalls/{id}/actions/set_rules", set_rules),
     ("POST", "/firewalls/{id}/actions/apply_to_resources", apply_to_resources),

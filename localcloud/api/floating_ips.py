@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from localcloud import catalog
-from localcloud.api import primary_ips
+from localcloud.api import kinds, primary_ips
 from localcloud.api.call import Call
 from localcloud.api.catalogue import lookup
 from localcloud.api.errors import invalid, locked, refused
-from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
 from localcloud.store import Data
 from localcloud.worker import Operation, Resource, Scope
@@ -56,21 +55,9 @@ def create(call: Call) -> Answer:
     return 201, {KIND: view(data), "action": action}
 
 
-def index(call: Call) -> Answer:
-    return 200, page(call, "floating_ips", [view(row) for row in call.all(KIND)], equal=("name", "type", "ip"))
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: view(call.target(KIND))}
-
-
-def update(call: Call) -> Answer:
-    data = call.target(KIND)
-    call.update_name_and_labels(KIND, data)
+def _change(call: Call, data: Data) -> None:
     if "description" in call.body:
         data["description"] = call.text("description", required=False)
-    call.save(KIND, data)
-    return 200, {KIND: view(data)}
 
 
 def delete(call: Call) -> Answer:
@@ -132,9 +119,7 @@ OPERATIONS = {"route_floating_ip": Operation(work=_route), "forget_floating_ip":
 
 ROUTES: list[Route] = [
     ("POST", "/floating_ips", create),
-    ("GET", "/floating_ips", index),
-    ("GET", "/floating_ips/{id}", read),
-    ("PUT", "/floating_ips/{id}", update),
+    *kinds.routes(KIND, lambda scope, data: view(data), equal=("name", "type", "ip"), change=_change),
     ("DELETE", "/floating_ips/{id}", delete),
     ("POST", "/floating_ips/{id}/actions/assign", assign),
     ("POST", "/floating_ips/{id}/actions/unassign", unassign),

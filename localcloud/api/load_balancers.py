@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud import addresses, catalog
-from localcloud.api import lb_services, lb_targets, primary_ips, server_networks
+from localcloud.api import kinds, lb_services, lb_targets, primary_ips, server_networks
 from localcloud.api.call import Call
 from localcloud.api.catalogue import lookup
 from localcloud.api.errors import invalid
-from localcloud.api.listing import page
 from localcloud.api.metrics import metrics_of
 from localcloud.api.routes import Answer, Route
 from localcloud.store import Data
@@ -97,21 +96,6 @@ def create(call: Call) -> Answer:
     return 201, {KIND: view(call, data), "action": action}
 
 
-def index(call: Call) -> Answer:
-    return 200, page(call, "load_balancers", [view(call, row) for row in call.all(KIND)])
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: view(call, call.target(KIND))}
-
-
-def update(call: Call) -> Answer:
-    data = call.target(KIND)
-    call.update_name_and_labels(KIND, data)
-    call.save(KIND, data)
-    return 200, {KIND: view(call, data)}
-
-
 def delete(call: Call) -> Answer:
     data = call.target(KIND)
     call.check_unprotected(KIND, data)
@@ -137,9 +121,7 @@ def metrics(call: Call) -> Answer:
 
 ROUTES: list[Route] = [
     ("POST", "/load_balancers", create),
-    ("GET", "/load_balancers", index),
-    ("GET", "/load_balancers/{id}", read),
-    ("PUT", "/load_balancers/{id}", update),
+    *kinds.routes(KIND, view),
     ("DELETE", "/load_balancers/{id}", delete),
     ("GET", "/load_balancers/{id}/metrics", metrics),
     *lb_services.ROUTES,

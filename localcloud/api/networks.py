@@ -6,10 +6,10 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from localcloud import addresses, catalog
-from localcloud.api import lb_state
+from localcloud.api import kinds, lb_state
 from localcloud.api.call import Call, network_of
 from localcloud.api.errors import invalid, limit, not_found, refused
-from localcloud.api.listing import page, paginate
+from localcloud.api.listing import paginate
 from localcloud.api.routes import Answer, Route
 from localcloud.store import Data
 from localcloud.worker import Operation, Resource, Scope
@@ -105,20 +105,8 @@ def create(call: Call) -> Answer:
     return 201, {KIND: view(call, data)}
 
 
-def index(call: Call) -> Answer:
-    return 200, page(call, "networks", [view(call, row) for row in call.all(KIND)])
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: view(call, call.target(KIND))}
-
-
-def update(call: Call) -> Answer:
-    data = call.target(KIND)
-    call.update_name_and_labels(KIND, data)
+def _change(call: Call, data: Data) -> None:
     data["expose_routes_to_vswitch"] = call.flag("expose_routes_to_vswitch", data["expose_routes_to_vswitch"])
-    call.save(KIND, data)
-    return 200, {KIND: view(call, data)}
 
 
 def delete(call: Call) -> Answer:
@@ -226,9 +214,7 @@ OPERATIONS = {"create_network": Operation(work=_make), "delete_network": Operati
 
 ROUTES: list[Route] = [
     ("POST", "/networks", create),
-    ("GET", "/networks", index),
-    ("GET", "/networks/{id}", read),
-    ("PUT", "/networks/{id}", update),
+    *kinds.routes(KIND, view, change=_change),
     ("DELETE", "/networks/{id}", delete),
     ("GET", "/networks/{id}/members", member_list),
     ("POST", "/networks/{id}/actions/add_subnet", add_subnet),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from localcloud.api import kinds
 from localcloud.api.call import Call
 from localcloud.api.errors import refused
-from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
 from localcloud.store import Data
 from localcloud.worker import Scope
@@ -30,21 +30,6 @@ def create(call: Call) -> Answer:
     return 201, {KIND: view(call, data), "action": None}
 
 
-def index(call: Call) -> Answer:
-    return 200, page(call, "placement_groups", [view(call, row) for row in call.all(KIND)], equal=("name", "type"))
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: view(call, call.target(KIND))}
-
-
-def update(call: Call) -> Answer:
-    data = call.target(KIND)
-    call.update_name_and_labels(KIND, data)
-    call.save(KIND, data)
-    return 200, {KIND: view(call, data)}
-
-
 def delete(call: Call) -> Answer:
     data = call.target(KIND)
     if view(call, data)["servers"]:
@@ -55,8 +40,6 @@ def delete(call: Call) -> Answer:
 
 ROUTES: list[Route] = [
     ("POST", "/placement_groups", create),
-    ("GET", "/placement_groups", index),
-    ("GET", "/placement_groups/{id}", read),
-    ("PUT", "/placement_groups/{id}", update),
+    *kinds.routes(KIND, view, equal=("name", "type")),
     ("DELETE", "/placement_groups/{id}", delete),
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud import addresses, catalog
+from localcloud.api import kinds
 from localcloud.api.call import Call
 from localcloud.api.catalogue import lookup
 from localcloud.api.errors import invalid, refused
-from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
 from localcloud.api.server_state import require_off, spec_of
 from localcloud.store import Data
@@ -126,20 +126,8 @@ def create(call: Call) -> Answer:
     return 201, {KIND: view(data), "action": action}
 
 
-def index(call: Call) -> Answer:
-    return 200, page(call, "primary_ips", [view(row) for row in call.all(KIND)], equal=("name", "ip", "type"))
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: view(call.target(KIND))}
-
-
-def update(call: Call) -> Answer:
-    data = call.target(KIND)
-    call.update_name_and_labels(KIND, data)
+def _change(call: Call, data: Data) -> None:
     data["auto_delete"] = call.flag("auto_delete", data["auto_delete"])
-    call.save(KIND, data)
-    return 200, {KIND: view(data)}
 
 
 def delete(call: Call) -> Answer:
@@ -208,9 +196,7 @@ OPERATIONS = {"update_addresses": Operation(work=_update)}
 
 ROUTES: list[Route] = [
     ("POST", "/primary_ips", create),
-    ("GET", "/primary_ips", index),
-    ("GET", "/primary_ips/{id}", read),
-    ("PUT", "/primary_ips/{id}", update),
+    *kinds.routes(KIND, lambda scope, data: view(data), equal=("name", "ip", "type"), change=_change),
     ("DELETE", "/primary_ips/{id}", delete),
     ("POST", "/primary_ips/{id}/actions/assign", assign),
     ("POST", "/primary_ips/{id}/actions/unassign", unassign),

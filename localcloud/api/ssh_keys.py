@@ -7,11 +7,10 @@ import binascii
 import hashlib
 import struct
 
+from localcloud.api import kinds
 from localcloud.api.call import Call
 from localcloud.api.errors import invalid, taken
-from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
-from localcloud.store import Data
 
 KIND = "ssh_key"
 TYPES = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
@@ -45,21 +44,6 @@ def create(call: Call) -> Answer:
     return 201, {KIND: call.add(KIND, {"name": name, "fingerprint": print_, "public_key": key, "labels": labels})}
 
 
-def index(call: Call) -> Answer:
-    return 200, page(call, "ssh_keys", call.all(KIND), equal=("name", "fingerprint"))
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: call.target(KIND)}
-
-
-def update(call: Call) -> Answer:
-    data: Data = call.target(KIND)
-    call.update_name_and_labels(KIND, data)
-    call.save(KIND, data)
-    return 200, {KIND: data}
-
-
 def delete(call: Call) -> Answer:
     call.delete(KIND, call.target(KIND))
     return 204, None
@@ -67,8 +51,6 @@ def delete(call: Call) -> Answer:
 
 ROUTES: list[Route] = [
     ("POST", "/ssh_keys", create),
-    ("GET", "/ssh_keys", index),
-    ("GET", "/ssh_keys/{id}", read),
-    ("PUT", "/ssh_keys/{id}", update),
+    *kinds.routes(KIND, equal=("name", "fingerprint")),
     ("DELETE", "/ssh_keys/{id}", delete),
 ]

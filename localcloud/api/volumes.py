@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from localcloud import catalog
+from localcloud.api import kinds
 from localcloud.api.call import Call
 from localcloud.api.catalogue import lookup
 from localcloud.api.errors import invalid, limit, locked, refused
-from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
 from localcloud.store import Data
 from localcloud.worker import Operation, Scope
@@ -60,21 +60,6 @@ def create(call: Call) -> Answer:
     action = call.act("create_volume", [(KIND, data["id"])], "create_volume", {"volume": data["id"]})
     following = [attach_action(call, data, server, automount)] if server else []
     return 201, {KIND: view(data), "action": action, "next_actions": following}
-
-
-def index(call: Call) -> Answer:
-    return 200, page(call, "volumes", [view(row) for row in call.all(KIND)], equal=("name", "status"))
-
-
-def read(call: Call) -> Answer:
-    return 200, {KIND: view(call.target(KIND))}
-
-
-def update(call: Call) -> Answer:
-    data = call.target(KIND)
-    call.update_name_and_labels(KIND, data, NAME)
-    call.save(KIND, data)
-    return 200, {KIND: view(data)}
 
 
 def delete(call: Call) -> Answer:
@@ -154,9 +139,7 @@ OPERATIONS = {
 
 ROUTES: list[Route] = [
     ("POST", "/volumes", create),
-    ("GET", "/volumes", index),
-    ("GET", "/volumes/{id}", read),
-    ("PUT", "/volumes/{id}", update),
+    *kinds.routes(KIND, lambda scope, data: view(data), equal=("name", "status"), name=NAME),
     ("DELETE", "/volumes/{id}", delete),
     ("POST", "/volumes/{id}/actions/attach", attach),
     ("POST", "/volumes/{id}/actions/detach", detach),
