@@ -1,4 +1,7 @@
-"""The daemon: the API on 127.0.0.1 over the machines, which (like the services) are processes that outlive it."""
+"""The daemon: the API on 127.0.0.1 over the machines, which (like the services) are processes that outlive it.
+
+`daemon VERSITYGW IMAGE_ROOTFS`, or `daemon --no-machines` for the API alone.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import uvicorn
 
 from localcloud import certs
 from localcloud.api.app import create_app
-from localcloud.backend import BackendError
+from localcloud.api_only import ApiOnlyBackend
+from localcloud.backend import Backend, BackendError
 from localcloud.machines import router, services
 from localcloud.machines.paths import Paths, paths_from_env
 from localcloud.machines.real import RealBackend
@@ -45,12 +49,16 @@ def prepare(paths: Paths, versitygw: str, image: Path) -> RealBackend:
 
 
 def main() -> None:
-    """daemon VERSITYGW IMAGE_ROOTFS: run until SIGTERM."""
+    """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
     began = time.monotonic()
     paths = paths_from_env()
-    backend = prepare(paths, sys.argv[1], Path(sys.argv[2]))
+    backend: Backend
+    if sys.argv[1:] == ["--no-machines"]:
+        backend = ApiOnlyBackend(paths.cloud)
+    else:
+        backend = prepare(paths, sys.argv[1], Path(sys.argv[2]))
     cloud = Cloud(Store(paths.database), backend, issue=functools.partial(certs.issue, paths.ca))
     cloud.start()
     write(paths.run / "port", f"{port()}\n")

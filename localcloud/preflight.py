@@ -63,7 +63,7 @@ def problems(facts: Facts) -> list[str]:
             f"{forward_remedy(chain)}"
         )
     if facts.port_taken:
-        found.append(f"port {facts.port} on 127.0.0.1 is taken; stop what listens there (ss -ltnp sport = :{facts.port}) or set LOCALCLOUD_PORT")  # fmt: skip # noqa: E501
+        found.append(port_taken(facts.port))
     if facts.free_gb < MIN_FREE_GB:
         found.append(f"only {facts.free_gb:.1f} GB free below {facts.cache}, {MIN_FREE_GB:.0f} GB are needed; free some or set SEKHA_CACHE")  # fmt: skip # noqa: E501
     if not facts.default_route:
@@ -71,6 +71,11 @@ def problems(facts: Facts) -> list[str]:
     if not facts.nameservers:
         found.append("/etc/resolv.conf names no server that isn't a loopback address; add a line `nameserver ADDRESS`")
     return found
+
+
+def port_taken(port: int) -> str:
+    """What to say when the API's port is another program's."""
+    return f"port {port} on 127.0.0.1 is taken; stop what listens there (ss -ltnp sport = :{port}) or set LOCALCLOUD_PORT"  # fmt: skip # noqa: E501
 
 
 def another_runs(cloud: str) -> str:
@@ -154,7 +159,7 @@ def gather(paths: Paths, port: int) -> Facts:
         missing_kernel=tuple(missing_kernel() if uid == 0 else ()),
         forward_drops=tuple(drops),
         port=port,
-        port_taken=_taken(port),
+        port_taken=taken(port),
         free_gb=shutil.disk_usage(folder).free / 1e9,
         cache=str(paths.cache),
         # Without `ip` nothing is known; it will be installed, and then everything is looked at again.
@@ -164,7 +169,8 @@ def gather(paths: Paths, port: int) -> Facts:
     )
 
 
-def _taken(port: int) -> bool:
+def taken(port: int) -> bool:
+    """True if another program listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -12,6 +12,7 @@ import pytest
 
 from localcloud import cli, daemon
 from localcloud.backend import BackendError
+from localcloud.commands import down
 from localcloud.machines import cleanup, process
 from localcloud.machines.real import RealBackend
 from tests.support import wait_for
@@ -24,8 +25,8 @@ def touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(cleanup, "teardown", lambda paths: done.append("teardown"))
     monkeypatch.setattr(cleanup, "leftovers", lambda paths: [])
     monkeypatch.setattr(RealBackend, "shut_down", lambda backend: done.append("shut_down"))
-    monkeypatch.setattr(cli, "_need_root", lambda: None)
-    for module in (cli, cleanup):
+    monkeypatch.setattr(down, "need_root", lambda paths: None)
+    for module in (down, cleanup):
         monkeypatch.setattr(module, "OWNER_FILE", tmp_path / "owner.json")
     monkeypatch.setenv("SEKHA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SEKHA_CLOUD_DIR", str(tmp_path / "mine"))
