@@ -101,7 +101,8 @@ def main() -> int:
         failures.case("wrong bucket key", ENGINE, "the object store refuses the machines' key", "nodeSecretKey")
         copy.restore("ops/local.py")
         copy.edit(CADDY, "packages: [", "packages: [no-such-package-sekha, ")
-        failures.case("no such package", ENGINE + 600, "failed at stage packages", "no-such-package-sekha")
+        failures.case("no such package", ENGINE + 600, "failed at stage packages",
+                      "E: Unable to locate package no-such-package-sekha")  # fmt: skip
         copy.restore(CADDY)
         start = next(line for line in (copy.folder / CHROMA).read_text().splitlines() if line.startswith("ExecStart="))
         copy.edit(CHROMA, start, "ExecStart=/bin/sh -c 'echo chroma is broken on purpose; exit 3'")

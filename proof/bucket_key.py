@@ -26,6 +26,11 @@ LIFECYCLE = (
     "<LifecycleConfiguration><Rule><ID>x</ID><Status>Enabled</Status><Filter><Prefix></Prefix></Filter>"
     "<Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"
 )
+ACL = (
+    "<AccessControlPolicy><Owner><ID>x</ID></Owner><AccessControlList><Grant><Grantee "
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"><ID>x</ID></Grantee>'
+    "<Permission>FULL_CONTROL</Permission></Grant></AccessControlList></AccessControlPolicy>"
+)
 # On the machine: reads [[operation, method, path, query, body], ...] and answers with the HTTP statuses. The query is
 # part of what is signed, so the path is signed here and not by Bucket.open.
 PROGRAM = """
@@ -90,6 +95,7 @@ def cases(agent: str, version: str, beacon: str) -> list[tuple[bool, Case]]:
         (must_not, ("change the bucket's policy", "PUT", "", "policy=", POLICY)),
         (must_not, ("delete the bucket's policy", "DELETE", "", "policy=", "")),
         (must_not, ("suspend versioning", "PUT", "", "versioning=", VERSIONING)),
+        (must_not, ("change the bucket's access list", "PUT", "", "acl=", ACL)),
         (must_not, ("add a lifecycle rule", "PUT", "", "lifecycle=", LIFECYCLE)),
         (must_not, ("delete the bucket", "DELETE", "", "", "")),
     ]
@@ -116,7 +122,8 @@ def main() -> int:
     for (allowed, (name, *_)), status in zip(tried, statuses, strict=True):
         kept = status < 300 if allowed else status in (403, NO_SUCH_OPERATION)
         measured = f"HTTP {status}" + (" (this store has no such operation)" if status == NO_SUCH_OPERATION else "")
-        rows.append((name, "allowed" if allowed else "denied", measured, "yes" if kept else "NO"))
+        word = "unproven" if status == NO_SUCH_OPERATION else "yes" if kept else "NO"
+        rows.append((name, "allowed" if allowed else "denied", measured, word))
         if not kept:
             broken.append(name)
     print(table(["with the machine's key", "expected", "measured", "as expected"], rows))

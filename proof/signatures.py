@@ -101,9 +101,7 @@ def tampered_role(thief: Thief) -> None:
 
 def tampered_agent(thief: Thief) -> None:
     agent = thief.manifest()["agent"]["sha256"]
-    # no shorter than the real one: of a shorter one the machine would only say that the rest of it isn't there
-    size = thief.s3.head_object(Bucket=thief.store.bucket, Key=FILES + agent)["ContentLength"]
-    thief.s3.put_object(Bucket=thief.store.bucket, Key=FILES + agent, Body=b"print('mine now')\n".ljust(size, b"#"))
+    thief.s3.put_object(Bucket=thief.store.bucket, Key=FILES + agent, Body=b"print('mine now')\n")
 
 
 CASES: dict[str, tuple[Tamper, str]] = {

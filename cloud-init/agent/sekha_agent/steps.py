@@ -69,11 +69,20 @@ class Steps:
                 return self.commands.run(
                     "cloud-init", "modules", "--mode", "final", *files, timeout=600 if install else LONGEST, env=env
                 )
-            except StepError:
+            except StepError as error:
                 if attempt == attempts - 1:
+                    if install and "E: " not in str(error):
+                        self.ask_apt(config)
                     raise
                 self.commands.run("dpkg", "--configure", "-a", timeout=300, env=env)
         return None
+
+    def ask_apt(self, config: Path) -> None:
+        """Of an unknown package cloud-init only says that one of all failed: apt names it, and does nothing here.
+        Raises StepError with its words; returns when nothing keeps the packages from being installed."""
+        found = re.search(r"^packages:\n((?:- \S+\n?)+)", config.read_text(), re.MULTILINE)
+        names = found[1].replace("- ", "").split() if found else []
+        self.commands.run("apt-get", "install", "--simulate", "--quiet", *names, timeout=120)
 
 
 def forget_errors() -> None:

@@ -63,7 +63,8 @@ class Bucket:
             error.close()
             if error.code == 404:
                 raise MissingError(f"the bucket has no {key}") from None
-            raise OSError(f"bucket: {method} {key}: HTTP {error.code}") from None
+            why = " (it ends before what is here already: other content)" if error.code == 416 else ""
+            raise OSError(f"bucket: {method} {key}: HTTP {error.code}{why}") from None
         except http.client.HTTPException as error:
             raise OSError(f"bucket: {method} {key}: {error!r}") from None
         return answer
@@ -78,7 +79,7 @@ class Bucket:
         target.parent.mkdir(parents=True, exist_ok=True)
 
         def attempt() -> None:
-            have = part.stat().st_size if part.exists() else 0
+            have, rest = part.stat().st_size if part.exists() else 0, None
             if not size or have != size:
                 span = f"bytes={have}-" if 0 < have < size else ""
                 with (
@@ -86,10 +87,12 @@ class Bucket:
                     part.open("ab" if answer.status == 206 else "wb") as file,
                 ):
                     shutil.copyfileobj(answer, file, 1 << 20)
+                    rest = answer.length
             if sha256(part) != digest:
-                if part.stat().st_size >= size:  # not merely cut short
-                    part.unlink()
-                raise OSError("arrived with other content or cut short")
+                if rest:  # of what was announced: the next try goes on here
+                    raise OSError("cut short")
+                part.unlink()
+                raise OSError("arrived with other content")
 
         try:
             retry(attempt, ATTEMPTS)

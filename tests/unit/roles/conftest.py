@@ -60,7 +60,8 @@ class FakeBucket:
                 elif fault == "cut":
                     self.answer(200, body[: len(body) // 2], len(body))
                 elif span := self.headers.get("Range"):
-                    self.answer(206, body[int(span.removeprefix("bytes=").removesuffix("-")) :])
+                    rest = body[int(span.removeprefix("bytes=").removesuffix("-")) :]
+                    self.answer(206 if rest else 416, rest)
                 else:
                     self.answer(200, body)
 
@@ -137,7 +138,7 @@ class Machine:
             return {"role": role, "config": self.bucket.store(f"#cloud-config\n# {role}\n{body}".encode())}
 
         steps = [
-            {**config("base", "packages: [x]\nwrite_files: []\n"), "stage": "packages", "units": [], "check": None},
+            {**config("base", "packages:\n- x\nwrite_files: []\n"), "stage": "packages", "units": [], "check": None},
             {**config("sekha", "runcmd: [[ls]]\n"), "stage": "service", "units": ["sekha.service"], "check": None},
         ]
         wheel = b"wheel" * 1000
@@ -195,10 +196,10 @@ exit 0
 
 @pytest.fixture
 def machine(tmp_path: Path, bucket: FakeBucket, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine whose cloud-init, systemctl, journalctl and dpkg are fakes; its /health is always fine."""
+    """A machine whose apt-get, cloud-init, systemctl, journalctl and dpkg are fakes; its /health is always fine."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name in ("cloud-init", "systemctl", "journalctl", "dpkg"):
+    for name in ("apt-get", "cloud-init", "systemctl", "journalctl", "dpkg"):
         (commands / name).write_text(FAKE)
         (commands / name).chmod(0o755)
     root = tmp_path / "root"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from infra.roles import CLOUD_INIT
 from tests.unit.roles.conftest import FakeBucket, Machine
@@ -144,6 +145,32 @@ def test_apts_own_words_are_the_reason_and_not_what_was_said_after_them(machine:
     assert machine.last()["message"].endswith("exit code 1: E: Unable to locate package x")
 
 
+@pytest.mark.parametrize(("knows", "reason"), [(False, "E: Unable to locate package nosuch"), (True, "Setting up y")])
+def test_a_package_that_apt_does_not_know_is_the_reason(machine: Machine, knows: bool, reason: str) -> None:
+    """cloud-init installs the others, and says of all of them that they failed."""
+    (machine.root / "calls.fail").write_text(
+        'case "$(basename "$0") $*" in\n'
+        '  *base.yaml) echo "Setting up y"; echo "x.py[WARNING]: Failure: [y, nosuch]"; exit 1;;\n'
+        f"  apt-get*) [ {int(knows)} = 1 ] && exit 0; "
+        'echo "Reading lists"; echo "E: Unable to locate package nosuch"; exit 100;;\n'
+        "esac\n"
+    )
+    manifest = machine.manifest()
+    manifest["steps"][0]["config"] = machine.bucket.store(b"#cloud-config\npackages:\n- y\n- nosuch\nruncmd: []\n")
+    machine.publish(manifest)
+    machine.agent().poll(b"")
+    assert machine.last()["message"].startswith("packages: ")
+    assert machine.last()["message"].endswith(reason)
+    assert "apt-get install --simulate --quiet y nosuch" in machine.commands()
+
+
+def test_apt_is_asked_about_the_packages_as_they_are_rendered(machine: Machine) -> None:
+    config = Path(__file__).with_name("golden") / "base.yaml"
+    machine.part().steps.ask_apt(config)
+    names = yaml.safe_load(config.read_text())["packages"]
+    assert machine.commands() == [f"apt-get install --simulate --quiet {' '.join(names)}"]
+
+
 def test_failed_release_puts_the_one_before_back(machine: Machine) -> None:
     machine.publish(machine.manifest(1))
     machine.agent().poll(b"")
@@ -245,7 +272,7 @@ def test_a_file_that_a_power_cut_emptied_is_fetched_again(machine: Machine) -> N
     machine.agent().poll(b"")
     release = machine.root / "var/lib/sekha-deploy/release"
     assert machine.last()["state"] == "ok"
-    assert b"packages: [x]" in (release / "roles/base.yaml").read_bytes()
+    assert b"packages:\n- x" in (release / "roles/base.yaml").read_bytes()
     assert (release / "wheels/a.whl").stat().st_size == 5000
 
 

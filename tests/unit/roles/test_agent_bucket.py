@@ -63,11 +63,23 @@ def test_download_goes_on_where_it_stopped(machine: Machine, bucket: FakeBucket)
     assert bucket.requests[-1][2]["Range"] == f"bytes={len(BODY) // 2}-"
 
 
-def test_other_content_is_not_taken(machine: Machine, bucket: FakeBucket) -> None:
-    bucket.objects[f"releases/files/{DIGEST}"] = BODY[::-1]
+@pytest.mark.parametrize("content", [BODY[::-1], BODY[:-1], BODY[:10], b"", BODY + b"x"])
+def test_other_content_is_not_taken(machine: Machine, bucket: FakeBucket, content: bytes) -> None:
+    bucket.objects[f"releases/files/{DIGEST}"] = content
     with pytest.raises(machine.module.StepError, match="other content"):
         machine.part().files.store(DIGEST, len(BODY))
     assert not list((machine.root / "var/lib/sekha-deploy/files").iterdir())
+
+
+def test_a_file_that_ends_before_what_is_here_is_other_content(machine: Machine, bucket: FakeBucket) -> None:
+    bucket.objects[f"releases/files/{DIGEST}"] = BODY[:10]
+    part = machine.root / f"var/lib/sekha-deploy/files/{DIGEST}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(BODY[:20])
+    with pytest.raises(machine.module.StepError, match=r"HTTP 416 .*other content"):
+        machine.part().files.store(DIGEST, len(BODY))
+    bucket.store(BODY)
+    assert machine.part().files.store(DIGEST, len(BODY)).read_bytes() == BODY
 
 
 def test_missing_file_is_an_error_at_once(machine: Machine, bucket: FakeBucket) -> None:
