@@ -19,9 +19,9 @@ CACHE = Path(os.environ.get("SEKHA_CACHE", Path.home() / ".cache" / "sekha-deplo
 PACKAGES = "caddy postgresql-17 pgbackrest unattended-upgrades"  # their own units and tools, next to what the image has
 UNITS = (
     "sekha", "sekha-chroma", "caddy", "postgresql@17-main", "sekha-firewall", "sekha-agent", "sekha-lease",
-    "sekha-backup@full", "sekha-first-backup", "sekha-files",
+    "sekha-backup@full", "sekha-first-backup", "sekha-files", "sekha-verify", "sekha-backup-check",
 )  # fmt: skip
-TIMERS = ("sekha-backup-full", "sekha-backup-diff", "sekha-files")
+TIMERS = ("sekha-backup-full", "sekha-backup-diff", "sekha-files", "sekha-verify", "sekha-backup-check")
 
 
 class Debian:

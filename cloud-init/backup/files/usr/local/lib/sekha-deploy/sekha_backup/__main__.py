@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from sekha_backup import files, lease, machine, nudge, repository, restore
+from sekha_backup import check, files, lease, machine, nudge, repository, restore, verify, verify_postgres
 from sekha_backup.machine import RefusedError
 
 
@@ -44,7 +44,7 @@ def show(as_json: bool) -> None:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="sekha-backup", description=__doc__)
     commands = made.add_subparsers(dest="command", required=True)
-    for name in ("bring-up", "stanza", "nudge", "hold", "release", "files"):
+    for name in ("bring-up", "stanza", "nudge", "hold", "release", "files", "verify", "clean", "check"):
         commands.add_parser(name)
     commands.add_parser("now").add_argument("kind", choices=("first", "full", "diff", "incr"))
     commands.add_parser("list").add_argument("--json", action="store_true")
@@ -80,6 +80,13 @@ def main() -> int:
                 show(options.json)
             case "trial":
                 print(json.dumps(restore.trial(options.to)))
+            case "verify":
+                verify.verify(verify_postgres.Postgres())
+            case "clean":
+                with verify.alone():
+                    verify_postgres.Postgres().clean()
+            case "check":
+                check.check()
             case "restore":
                 restore.in_place(options.to, options.confirm)
     except (RefusedError, OSError, lease.LostError, subprocess.SubprocessError) as error:

@@ -23,6 +23,7 @@ CHROMA, CADDY = DATA / "chroma", DATA / "caddy"
 STANZA = "sekha"
 BINARIES = Path("/usr/lib/postgresql/17/bin")
 CIPHER, FILES, NAME = b"sekha-backup-cipher", b"sekha-backup-files", b"sekha-backup-name"  # what a key is derived for
+RECEIPT = b"sekha-backup-receipt"
 
 
 class RefusedError(Exception):
