@@ -77,6 +77,15 @@ class Rule:
     destination_ips: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class HostFaults:
+    """What of the machines' surroundings is broken now, by ids of servers, load balancers and volumes."""
+
+    partitions: tuple[tuple[frozenset[int], frozenset[int] | None], ...] = ()  # None: everybody else
+    lost_volumes: frozenset[int] = frozenset()
+    object_store: str = ""  # "refused": its port is closed; "proxied": localcloud.object_outage decides
+
+
 class Backend(Protocol):
     """Implemented by localcloud.machines (real ones) and localcloud.fake_backend (in memory)."""
 
@@ -163,3 +172,6 @@ class Backend(Protocol):
 
         None = no firewall attached, all open. Empty = nothing comes in. Stateful; private networks are not filtered.
         """
+
+    def suffer(self, faults: HostFaults) -> None:
+        """Break exactly this, and mend what was broken before. Called again and again while anything is broken."""

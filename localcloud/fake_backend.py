@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from localcloud.backend import BackendError, LoadBalancerSpec, Nic, Rule, ServerSpec
+from localcloud.backend import BackendError, HostFaults, LoadBalancerSpec, Nic, Rule, ServerSpec
 
 
 class FakeBackend:
@@ -30,6 +30,7 @@ class FakeBackend:
         self.passwords: dict[int, str] = {}
         self.balancers: dict[int, LoadBalancerSpec] = {}
         self.health: dict[int, dict[tuple[str, int], str]] = {}
+        self.suffers = HostFaults()
         self._lock = threading.Lock()
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -163,3 +164,6 @@ class FakeBackend:
         self._call("set_firewall", server_id, rules)
         self._known(server_id)
         self.firewalls[server_id] = rules
+
+    def suffer(self, faults: HostFaults) -> None:
+        self.suffers = faults

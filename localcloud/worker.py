@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from localcloud import fault_store
+from localcloud import fault_keeper, fault_store
 from localcloud.backend import Backend, BackendError
 from localcloud.faults import Fault
 from localcloud.store import Data, Store, now
@@ -159,6 +159,8 @@ class Cloud:
         self._pause.clear()
         self.store.on_jobs = self._notify
         self._threads = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
+        keeper = fault_keeper.Keeper(self)
+        self._threads.append(threading.Thread(target=keeper.run, args=(self._pause,), daemon=True, name="faults"))
         for thread in self._threads:
             thread.start()
 
@@ -209,6 +211,8 @@ class Cloud:
     def _suffer(self, action: Data) -> None:
         """Undergo the fault that hits the action: a delay (a stop of the daemon ends it), or BackendError."""
         resources = [(row["type"], row["id"]) for row in action["resources"]]
+        if fault_store.host_lost(self.store, action["command"], resources):
+            raise BackendError("the server's host is not available")
         if fault := fault_store.for_action(self.store, action["command"], resources):
             if fault.kind == "failed_action":
                 raise BackendError(fault.message)

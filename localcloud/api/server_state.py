@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud import addresses, catalog
+from localcloud import addresses, catalog, fault_store
 from localcloud.api.errors import locked, refused
 from localcloud.backend import BackendError, Nic, ServerSpec
 from localcloud.store import Data
@@ -26,6 +26,8 @@ def status(scope: Scope, server: Data) -> str:
     """The status the API shows: what an action is doing with the server, else what the machine says."""
     if server["state"] is not None:
         return str(server["state"])
+    if server["id"] in fault_store.lost_servers(scope.cloud.store):
+        return "unknown"
     try:
         return "running" if scope.cloud.backend.is_running(server["id"]) else "off"
     except BackendError:

@@ -9,7 +9,7 @@ from contextlib import closing
 
 from localcloud import catalog, fault_cli
 from localcloud.check import compare
-from localcloud.commands.common import RefusedError, need_root, say, without_machines
+from localcloud.commands.common import RefusedError, need_root, runs, say, without_machines
 from localcloud.machines import census
 from localcloud.machines.paths import Paths
 from localcloud.store import Store
@@ -21,6 +21,10 @@ def fault(paths: Paths, options: argparse.Namespace) -> int:
     with closing(Store(paths.database)) as store:
         try:
             print(fault_cli.run(store, options))
+            if not runs(paths):
+                say("the local cloud is down: faults of machines, volumes and the object store hold when it is up")
+            elif not fault_cli.settle(store, options):
+                raise RefusedError("the daemon has not carried that out yet; `localcloud fault list` shows how far it is")
         except ValueError as error:
             raise RefusedError(str(error)) from None
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 PUBLIC_NET = "198.51.100.0/24"  # TEST-NET-2 of RFC 5737: nobody's real addresses
 OBJECTS_IP = "198.51.100.2"
 OBJECTS_PORT = 9000
+OUTAGE_PORT = 9009  # of localcloud.object_outage, where the object store's port leads during an outage
 GATEWAY = "172.31.1.1"  # as on Hetzner
 GATEWAY6 = "fe80::1"
 METADATA = "169.254.169.254"
@@ -20,6 +21,7 @@ UPLINK = "slcup"  # host end
 UPLINK_PEER = "slcup0"  # router end
 NAT_TABLE = "slc_nat"
 FIREWALL_TABLE = "slc_fw"
+FAULT_TABLE = "slc_fault"
 
 
 def server_ns(server_id: int) -> str:

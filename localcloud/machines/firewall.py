@@ -48,7 +48,7 @@ table {TABLE} {{
     udp dport {{ 53, 67 }} accept
     ip daddr {{ {a.GATEWAY}, {a.METADATA} }} tcp dport {{ 53, 80 }} accept
     ip saddr vmap @out4
-    ip daddr {a.OBJECTS_IP} tcp dport {a.OBJECTS_PORT} accept
+    ip daddr {a.OBJECTS_IP} tcp dport {{ {a.OBJECTS_PORT}, {a.OUTAGE_PORT} }} accept
     reject with icmpx admin-prohibited
   }}
   chain forward {{

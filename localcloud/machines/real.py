@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import threading
 from collections import defaultdict
@@ -11,31 +10,28 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from localcloud.backend import BackendError, LoadBalancerSpec, Nic, Rule, ServerSpec
+from localcloud.backend import BackendError, HostFaults, LoadBalancerSpec, Nic, Rule, ServerSpec
 from localcloud.image.build import IMAGE_NAME
 from localcloud.limits import Limits, detect
-from localcloud.machines import balancer, disk, firewall, floating, guest, images, nics, router, volumes
+from localcloud.machines import balancer, disk, firewall, floating, guest, images, nics, records, router, volumes
+from localcloud.machines.boot import Boot
+from localcloud.machines.fault_effects import Effects
 from localcloud.machines.paths import Paths
-from localcloud.machines.sh import read_json, run, write
 
 LOG = logging.getLogger(__name__)
 DOWN_LIMIT = 20.0  # s for an orderly power-off when the local cloud goes down
 
 
 class RealBackend:
-    """Keeps its own record of every server (spec.json, firewall.json), to rebuild what a reboot of the host took."""
+    """Works from its own record of every server, to rebuild what a reboot of the host took."""
 
     def __init__(self, paths: Paths, image: Path, limits: Limits | None = None) -> None:
         self.paths = paths
-        self.image = image
         self.limits = limits or detect()
+        self._boot = Boot(paths, image, self.limits)
+        self._effects = Effects(paths)
         self._locks: defaultdict[int, threading.RLock] = defaultdict(threading.RLock)
-        self._floating = threading.Lock()
-        self._warned: set[str] = set()
-
-    # -- the API's calls ------------------------------------------------------------------------------------------
 
     def supports_image(self, name: str) -> bool:
         return name == IMAGE_NAME
@@ -43,9 +39,9 @@ class RealBackend:
     def create_server(self, spec: ServerSpec) -> None:
         with self._server(spec.id):
             self.paths.server(spec.id).mkdir(parents=True, exist_ok=True)
-            self._save(spec)
-            self._prepare(spec)
-            self._password(spec.id, spec.root_password)
+            records.save(self.paths, spec)
+            self._boot.prepare(spec)
+            self._boot.set_password(spec.id, spec.root_password)
 
     def start_server(self, spec: ServerSpec) -> None:
         with self._server(spec.id):
@@ -53,13 +49,13 @@ class RealBackend:
             if guest.is_running(folder):
                 return
             folder.mkdir(parents=True, exist_ok=True)
-            old = self._load(spec.id)
+            old = records.load(self.paths, spec.id)
             if spec.rescue or (old and old.rescue):
                 disk.unmount(folder)
-            self._save(spec)
-            self._prepare(spec)
-            self._password(spec.id, spec.root_password if spec.rescue else None)
-            self._boot(spec)
+            records.save(self.paths, spec)
+            self._boot.prepare(spec)
+            self._boot.set_password(spec.id, spec.root_password if spec.rescue else None)
+            self._boot.boot(spec)
 
     def stop_server(self, server_id: int, *, hard: bool) -> None:
         folder = self.paths.server(server_id)
@@ -88,7 +84,7 @@ class RealBackend:
 
     def set_password(self, server_id: int, password: str) -> None:
         with self._server(server_id):
-            self._password(server_id, password)
+            self._boot.set_password(server_id, password)
 
     def delete_server(self, server_id: int) -> None:
         with self._server(server_id):
@@ -99,7 +95,7 @@ class RealBackend:
             self.limits.remove(server_id)
             for volume_id in volumes.of_server(self.paths, server_id):
                 volumes.detach(self.paths, volume_id, self.limits)
-            spec = self._load(server_id)
+            spec = records.load(self.paths, server_id)
             if spec:
                 router.dhcp_remove(self.paths, server_id)
                 nics.public_down(spec)
@@ -108,7 +104,7 @@ class RealBackend:
 
     def update_server(self, spec: ServerSpec) -> None:
         with self._server(spec.id):
-            old = self._load(spec.id)
+            old = records.load(self.paths, spec.id)
             if old and (old.ipv4, old.ipv6_net) != (spec.ipv4, spec.ipv6_net):
                 router.dhcp_remove(self.paths, spec.id)
                 firewall.remove_server(spec.id, old.ipv4, old.ipv6_net)
@@ -134,17 +130,20 @@ class RealBackend:
 
     def attach_network(self, server_id: int, nic: Nic) -> None:
         with self._server(server_id):
-            spec = self._must_load(server_id)
+            spec = records.must_load(self.paths, server_id)
             others = tuple(n for n in spec.nics if n.network_id != nic.network_id)
             nics.attach(server_id, nic)
-            self._save(dataclasses.replace(spec, nics=(*others, nic)))
+            records.save(self.paths, dataclasses.replace(spec, nics=(*others, nic)))
 
     def detach_network(self, server_id: int, network_id: int) -> None:
         with self._server(server_id):
             nics.detach(server_id, network_id)
-            spec = self._load(server_id)
+            spec = records.load(self.paths, server_id)
             if spec:
-                self._save(dataclasses.replace(spec, nics=tuple(n for n in spec.nics if n.network_id != network_id)))
+                records.save(
+                    self.paths,
+                    dataclasses.replace(spec, nics=tuple(n for n in spec.nics if n.network_id != network_id)),
+                )
 
     def create_volume(self, volume_id: int, size_gb: int, fmt: str | None) -> None:
         volumes.create(self.paths, volume_id, size_gb, fmt)
@@ -164,12 +163,12 @@ class RealBackend:
             volumes.detach(self.paths, volume_id, self.limits)
 
     def route_floating_ip(self, ip: str, server_id: int | None) -> None:
-        spec = self._must_load(server_id) if server_id is not None else None
-        with self._floating:
+        spec = records.must_load(self.paths, server_id) if server_id is not None else None
+        with self._boot.floating:
             floating.route(self.paths, ip, spec)
 
     def forget_floating_ip(self, ip: str) -> None:
-        with self._floating:
+        with self._boot.floating:
             floating.forget(self.paths, ip)
 
     def set_load_balancer(self, spec: LoadBalancerSpec) -> None:
@@ -185,10 +184,12 @@ class RealBackend:
 
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         with self._server(server_id):
-            spec = self._must_load(server_id)
+            spec = records.must_load(self.paths, server_id)
             firewall.set_server(server_id, spec.ipv4, spec.ipv6_net, rules)
-            data = None if rules is None else [dataclasses.asdict(rule) for rule in rules]
-            write(self.paths.server(server_id) / "firewall.json", json.dumps(data))
+            records.save_rules(self.paths, server_id, rules)
+
+    def suffer(self, faults: HostFaults) -> None:
+        self._effects.follow(faults)
 
     # -- the whole cloud ------------------------------------------------------------------------------------------
 
@@ -212,9 +213,9 @@ class RealBackend:
             with self._server(spec.id):
                 images.thaw(self.paths.server(spec.id))  # we may have been killed while making an image
                 running = guest.is_running(self.paths.server(spec.id))
-                self._prepare(spec)
+                self._boot.prepare(spec)
                 if not running and (self.paths.server(spec.id) / "wanted").exists():
-                    self._boot(spec)
+                    self._boot.boot(spec)
                     return spec.id
         except (BackendError, OSError) as error:
             LOG.warning("server %d (%s) could not be restored: %s", spec.id, spec.name, error)
@@ -222,7 +223,7 @@ class RealBackend:
 
     def shut_down(self) -> None:
         """Power all machines off (orderly for DOWN_LIMIT seconds, then the plug); the next `up` starts them again."""
-        folders = [folder for folder in self._folders() if guest.is_running(folder)]
+        folders = [folder for folder in records.folders(self.paths) if guest.is_running(folder)]
         for folder in folders:
             guest.host_shutdown(folder)
         for folder in folders:
@@ -236,10 +237,7 @@ class RealBackend:
 
     def specs(self) -> list[ServerSpec]:
         """All servers."""
-        found = [self._load(int(folder.name)) for folder in self._folders()]
-        return [spec for spec in found if spec]
-
-    # -- inside ---------------------------------------------------------------------------------------------------
+        return records.every(self.paths)
 
     @contextmanager
     def _server(self, server_id: int) -> Iterator[None]:
@@ -249,78 +247,3 @@ class RealBackend:
                 yield
             except OSError as error:
                 raise BackendError(str(error)) from error
-
-    def _prepare(self, spec: ServerSpec) -> None:
-        """Everything a boot needs; repeating it changes nothing."""
-        folder = self.paths.server(spec.id)
-        if not guest.is_running(folder):
-            if spec.image.isdecimal():
-                images.install(self.paths, int(spec.image), folder, spec.disk_gb)
-            if spec.rescue and not disk.is_mounted(folder / "root"):
-                disk.make_rescue(folder, self.image)
-            disk.make_root(folder, self.image, spec.disk_gb)
-        nics.public_up(spec)
-        if spec.ipv4:
-            router.dhcp_add(self.paths, spec.id, spec.mac, spec.ipv4)
-        for nic in spec.nics:
-            nics.attach(spec.id, nic)
-        stored = read_json(folder / "firewall.json")
-        rules = None if stored is None else tuple(_rule(item) for item in stored)
-        firewall.set_server(spec.id, spec.ipv4, spec.ipv6_net, rules)
-        with self._floating:
-            floating.restore(self.paths, spec)
-        dmi = folder / "guest/dmi"
-        dmi.mkdir(parents=True, exist_ok=True)
-        write(dmi / "system-manufacturer", "Hetzner\n")
-        write(dmi / "system-serial-number", f"{spec.id}\n")
-
-    def _password(self, server_id: int, password: str | None) -> None:
-        if password:
-            run("chroot", self.paths.server(server_id) / "root", "chpasswd", stdin=f"root:{password}\n")
-
-    def _boot(self, spec: ServerSpec) -> None:
-        folder = self.paths.server(spec.id)
-        self.limits.remove(spec.id)  # whatever a killed machine left
-        for warning in self.limits.create(spec.id, spec.cores, spec.memory_gb):
-            if warning not in self._warned:
-                self._warned.add(warning)
-                LOG.warning("%s", warning)
-        volumes.prepare(self.paths, spec.id, self.limits)
-        lxcfs = self.paths.run / "lxcfs"
-        mount = lxcfs if disk.is_mounted(lxcfs) else None
-        command = guest.nspawn_command(folder, spec.id, spec.name, mount)
-        (folder / "wanted").touch()
-        if public := bool(spec.ipv4 or spec.ipv6_net):
-            run(*nics.carrier(spec.id, "up"))
-        off = nics.carrier(spec.id, "down") if public else []
-        guest.start(folder, command, self.limits.join_files(spec.id), off)
-
-    def _folders(self) -> list[Path]:
-        if not self.paths.servers.is_dir():
-            return []
-        return sorted(folder for folder in self.paths.servers.iterdir() if folder.name.isdigit())
-
-    def _save(self, spec: ServerSpec) -> None:
-        folder = self.paths.server(spec.id)
-        kept = dataclasses.asdict(dataclasses.replace(spec, root_password=None))
-        write(folder / "spec.json", json.dumps(kept), 0o600)
-        nics.save_metadata(folder, spec)
-
-    def _load(self, server_id: int) -> ServerSpec | None:
-        data = read_json(self.paths.server(server_id) / "spec.json")
-        return _spec(data) if isinstance(data, dict) else None
-
-    def _must_load(self, server_id: int) -> ServerSpec:
-        spec = self._load(server_id)
-        if spec is None:
-            raise BackendError(f"server {server_id} has no record in {self.paths.server(server_id)}")
-        return spec
-
-
-def _spec(data: dict[str, Any]) -> ServerSpec:
-    lists = {"ssh_public_keys": tuple(data["ssh_public_keys"]), "volumes": tuple(data["volumes"])}
-    return ServerSpec(**{**data, **lists, "nics": tuple(Nic(**nic) for nic in data["nics"])})
-
-
-def _rule(data: dict[str, Any]) -> Rule:
-    return Rule(**{**data, "source_ips": tuple(data["source_ips"]), "destination_ips": tuple(data["destination_ips"])})

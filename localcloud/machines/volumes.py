@@ -23,7 +23,8 @@ from localcloud.machines.paths import Paths
 from localcloud.machines.sh import read_json, run, write
 
 BUSY_LIMIT = 10.0  # s for a detached volume's device to come free
-LOOP_GET_STATUS64 = 0x4C05  # linux/loop.h
+LOOP_SET_STATUS64, LOOP_GET_STATUS64 = 0x4C04, 0x4C05  # linux/loop.h
+SIZE_LIMIT = 32  # offset of lo_sizelimit in struct loop_info64
 NAMES = [f"sd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"]
 
 
@@ -63,6 +64,26 @@ def backing_of(device: str) -> tuple[int, int]:
         os.close(fd)
     found: tuple[int, int] = struct.unpack_from("=QQ", info)
     return found
+
+
+def set_errors(file: Path, wanted: bool) -> None:
+    """Let every access to a volume's device fail, or no more: a device of one sector has nothing beyond it.
+
+    Nothing is lost by that but what had not been written; a file system on it has to be mounted anew afterwards.
+    """
+    found = loop_of(file)
+    if found is None:
+        return
+    info = bytearray(232)
+    fd = os.open(found.device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, LOOP_GET_STATUS64, info)
+        limit = 512 if wanted else 0
+        if struct.unpack_from("=Q", info, SIZE_LIMIT)[0] != limit:
+            struct.pack_into("=Q", info, SIZE_LIMIT, limit)
+            fcntl.ioctl(fd, LOOP_SET_STATUS64, bytes(info))
+    finally:
+        os.close(fd)
 
 
 def loop_of(file: Path) -> Loop | None:
