@@ -24,7 +24,7 @@ def fault(paths: Paths, options: argparse.Namespace) -> int:
             if not runs(paths):
                 say("the local cloud is down: faults of machines, volumes and the object store hold when it is up")
             elif not fault_cli.settle(store, options):
-                raise RefusedError("the daemon has not carried that out yet; `localcloud fault list` shows how far it is")
+                raise RefusedError("the daemon has not carried that out yet; `fault list` shows how far it is")
         except ValueError as error:
             raise RefusedError(str(error)) from None
     return 0
