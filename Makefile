@@ -124,6 +124,9 @@ lock: ## lock the dependencies again after editing a *.in file
 proof-pitr: ## rows deleted by mistake come back by a restore to a time; impossible times are refused
 	@$(RUN) --dev --tools python -m proof.pitr
 
+proof-restore-from: ## a second stack starts with the local stack's data, whose archive is only read (5 minutes)
+	@$(RUN) --dev --tools python -m proof.restore_from
+
 proof-clients: ## curl and the real sekha SDK against the URL of the local stack
 	@$(RUN) --dev --tools python -m proof.clients
 

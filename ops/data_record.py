@@ -35,6 +35,18 @@ def end(settings: Settings) -> None:
     _with_store(settings, lambda s: s.write_json(_key(settings), data_record.ended(s.read_json(_key(settings)))), None)
 
 
+def versions(settings: Settings) -> list[tuple[str, str, str]]:
+    """(key, version, entity tag) of each object version and delete marker under the stack's backups."""
+
+    def look(store: Store) -> list[tuple[str, str, str]]:
+        pages: Any = store.s3.get_paginator("list_object_versions")
+        pages = pages.paginate(Bucket=store.bucket, Prefix=backups.prefix(settings.stack))
+        rows = (row for page in pages for row in [*page.get("Versions", []), *page.get("DeleteMarkers", [])])
+        return sorted((row["Key"], row["VersionId"], row.get("ETag", "deleted")) for row in rows)
+
+    return _with_store(settings, look, [])
+
+
 def wipe(settings: Settings, keep: tuple[str, ...]) -> None:
     """Delete the stack's backups, record and desired state with all their versions: only a drill may do that.
 

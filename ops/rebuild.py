@@ -42,5 +42,5 @@ def rebuild(stack: str) -> None:
         raise OperatorError(
             f"bucket {settings.bucket.name} holds no backup of stack {stack!r}: nothing to rebuild from"
         )
-    up.up(stack)
+    up.up(stack, configured=True)
     say(f"rebuilt in {time.time() - started:.1f} s")

@@ -93,8 +93,9 @@ class Stages:
         self.seconds[name] = round(time.time() - started, 1)
 
 
-def up(stack: str) -> None:
-    """Bring `stack` up and print the stage table, the URL and how to use it."""
+def up(stack: str, configured: bool = False) -> None:
+    """Bring `stack` up and print the stage table, the URL and how to use it. `configured`: the cloud runs and the
+    config is made already."""
     stages = Stages()
     stages.measure("tools", float(os.environ.get("SEKHA_STARTED", time.time())))
     engine = local.engine_of(stack)
@@ -104,7 +105,7 @@ def up(stack: str) -> None:
     if stack in ON_LOCAL_CLOUD:
         if os.geteuid() != 0:
             raise OperatorError("`make up` boots machines on this one and needs root: run it as root.")
-        stages.seconds |= local.start_cloud()
+        stages.seconds |= {} if configured else local.start_cloud()
     else:
         engine.require_config()
         if not YES and not sys.stdin.isatty():
@@ -112,9 +113,10 @@ def up(stack: str) -> None:
     started = time.time()
     carry_wheels(engine)
     stages.measure("wheels", started)
-    started = time.time()
-    configure(engine)
-    stages.measure("config", started)
+    if not configured:
+        started = time.time()
+        configure(engine)
+        stages.measure("config", started)
 
     docker_leftovers.clear(engine)
     refresh = recover.recover(engine) or (["--refresh"] if os.environ.get("REFRESH") == "1" else [])

@@ -103,6 +103,7 @@ def story(seconds: dict[str, float]) -> dict[str, Any]:
     backup = json.loads(machine.run("sekha-backup list --json"))[-1]
     lonely = asyncio.run(load.create_one(url, key))
     idle = timed("a single write reaches the bucket", lambda: fill.archived_within(machine), seconds)
+    stood = Cloud(DRILL).servers()
     print_bulk, megabytes = fill.fingerprint(machine), fill.size(machine)
     writers, cut = timed("write, and pull the plug", lambda: write_until_the_plug_is_pulled(url, key), seconds)
     gone = timed("lose everything but the bucket", lambda: Cloud(DRILL).lose_everything(), seconds)
@@ -116,6 +117,7 @@ def story(seconds: dict[str, float]) -> dict[str, Any]:
     lost = loss([lonely, *writers.acks], fill.written(machine), cut, load.WRITERS)
     restored = json.loads(machine.run("cat /srv/sekha/postgresql/17/restored.json"))
     outputs = engine_of(DRILL).outputs()
+    stands = Cloud(DRILL).servers()
     trial = json.loads(timed("restore alone (floor)", lambda: machine.run("sekha-backup trial", timeout=3600), seconds))
     stages = {name: float(value) for name, value in (outputs.get("stages") or {}).items()}
     floor = stages.get("boot", 0.0) + sum(trial["seconds"].values())
@@ -134,14 +136,14 @@ def story(seconds: dict[str, float]) -> dict[str, Any]:
         "bulk_equal": fill.fingerprint(machine) == print_bulk,
         "searches_equal": before == after,
         "searches": {"before": before, "after": after},
-        "moved_to": {name: value for name, value in MOVE.items() if value},
+        "servers": {"before": stood, "after": stands},
         "seconds": seconds,
-        "broken": broken(lost, idle, fill.fingerprint(machine) == print_bulk, before == after),
+        "broken": broken(lost, idle, fill.fingerprint(machine) == print_bulk, before == after, stands),
     }
 
 
-def broken(lost: Loss, idle: float, bulk: bool, searches: bool) -> list[str]:
-    """The promises that did not hold."""
+def broken(lost: Loss, idle: float, bulk: bool, searches: bool, stands: list[str]) -> list[str]:
+    """The promises that did not hold. `stands`: what the rebuilt stack runs on."""
     said = {
         f"RPO under writes {lost.seconds:.1f} s > {RPO_WRITING:g} s and one upload": lost.seconds
         > RPO_WRITING + UPLOAD,
@@ -149,6 +151,7 @@ def broken(lost: Loss, idle: float, bulk: bool, searches: bool) -> list[str]:
         f"{lost.holes} acknowledged rows are missing although later ones are there": lost.holes > 0,
         "the bulk differs": not bulk,
         "searches differ": not searches,
+        f"the stack was to move to {MOVE} and stands on {stands}": any(to not in stands[0] for to in MOVE.values()),
         "nothing was acknowledged": lost.acknowledged < 2,
     }
     return [text for text, wrong in said.items() if wrong]
@@ -167,6 +170,7 @@ def show(figures: dict[str, Any], key: str) -> None:
         ("restored", f"{restored['bytes'] / 1e6:.0f} MB, {figures['restore_mb_per_s']} MB/s"),
         ("floor: boot + download + replay alone", f"{figures['floor_seconds']} s"),
         ("RTO / floor", figures["rto_to_floor"]),
+        ("server before, after", " -> ".join(", ".join(names) for names in figures["servers"].values())),
         ("search by meaning complete after", f"{figures['seconds']['index complete']} s more"),
         ("bulk before = after", "yes" if figures["bulk_equal"] else "NO"),
         ("searches before = after", "yes" if figures["searches_equal"] else "NO"),

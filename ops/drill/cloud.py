@@ -16,6 +16,12 @@ DELETED_WITHIN = 60.0  # seconds for one object
 LAST = ("volumes", "placement_groups", "primary_ips", "firewalls", "networks", "ssh_keys")
 
 
+def place_of(server: dict[str, Any]) -> str:
+    """The location of a server as the API gives it (`location`, in older answers inside `datacenter`)."""
+    location = server.get("location") or server["datacenter"]["location"]
+    return str(location["name"])
+
+
 class Cloud:
     """The running local cloud's API, for what belongs to one stack."""
 
@@ -29,6 +35,11 @@ class Cloud:
         """The stack's objects of one kind."""
         found: list[dict[str, Any]] = self.api.get(f"/{kind}", params={"label_selector": self.selector}).json()[kind]
         return found
+
+    def servers(self) -> list[str]:
+        """What the stack runs on: `TYPE in LOCATION` of each server."""
+        rows = [(row["server_type"]["name"], place_of(row)) for row in self.rows("servers")]
+        return sorted(f"{plan} in {place}" for plan, place in rows)
 
     def pull_plug(self) -> float:
         """Cut the power of the stack's servers; the moment (Unix time) at which they were off."""

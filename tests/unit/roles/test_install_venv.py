@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ def test_it_is_made_once(venv: Venv) -> None:
     (target / "venv" / "bin" / "__pycache__").mkdir()
     (target / "venv" / "bin" / "__pycache__" / "a.pyc").write_text("made while it runs")
     venv.install()
+    assert venv.made() == 1
+
+
+def test_two_at_once_make_it_once(venv: Venv) -> None:
+    """The restore's stage lays it out ahead of the role that needs it, which may come meanwhile."""
+    with ThreadPoolExecutor(4) as pool:
+        targets = list(pool.map(lambda _: venv.install(), range(4)))
+    assert len(set(targets)) == 1
     assert venv.made() == 1
 
 

@@ -18,6 +18,7 @@ from sekha_backup.machine import CIPHER, STANZA, Place, RefusedError
 OWN = machine.ROOT / "etc/pgbackrest/conf.d/repository.conf"
 SOURCE = machine.RUN / "restore/pgbackrest.conf"  # of another stack's repository; gone after a reboot
 STATIC = machine.ROOT / "etc/pgbackrest/pgbackrest.conf"
+NO_SYNC = "libeatmydata.so.1"  # package libeatmydata1; where it is missing, the loader says so and goes on
 MISSING, EMPTY, PARTIAL = 1, 2, 3  # codes of a stanza's status in `pgbackrest info --output=json`
 
 
@@ -82,10 +83,14 @@ def as_postgres(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(postgres_command(*argv), text=True, check=False, cwd="/", **options)
 
 
-def pgbackrest(*arguments: str, capture: bool = True) -> str:
-    """Standard output of a pgBackRest command. Raises RefusedError with its own words."""
+def pgbackrest(*arguments: str, capture: bool = True, hasty: bool = False) -> str:
+    """Standard output of a pgBackRest command. Raises RefusedError with its own words.
+
+    `hasty`: it forces nothing to the disk, a thousand small files in a restore; the caller syncs once, at the end.
+    """
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if capture else {}
-    done = as_postgres("pgbackrest", f"--stanza={STANZA}", *arguments, **pipes)
+    environment = [f"LD_PRELOAD={NO_SYNC}"] if hasty else []
+    done = as_postgres(*environment, "pgbackrest", f"--stanza={STANZA}", *arguments, **pipes)
     if done.returncode != 0:
         words = [line for line in (done.stdout or "").splitlines() if "ERROR" in line] or (
             done.stdout or ""

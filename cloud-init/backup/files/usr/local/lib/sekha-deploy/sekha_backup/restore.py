@@ -203,9 +203,9 @@ def download(source: Source, target: datetime.datetime | None, folder: Path) -> 
     how = [f"--set={label}", f"--pg1-path={folder}", "--target-action=promote" if target else "--type=default"]
     if target:
         how = [*how, "--type=time", f"--target={target.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S.%f}+00"]
-    repository.pgbackrest(
-        *source.arguments, *how, *([] if fresh else ["--delta"]), "--archive-mode=preserve", "restore"
-    )
+    delta = [] if fresh else ["--delta"]
+    # Hasty: a try that a power cut ends is mended by checksum (--delta); a whole cluster is synced before it serves.
+    repository.pgbackrest(*source.arguments, *how, *delta, "--archive-mode=preserve", "restore", hasty=True)
     return label
 
 
