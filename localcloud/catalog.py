@@ -110,6 +110,22 @@ def load_balancer_types() -> list[Data]:
 
 
 @cache
+def storage_box_types() -> list[Data]:
+    """All storage box types by id, offered in Europe."""
+    rows = []
+    for row in _file()["storage_box_types"]:
+        prices = [
+            {**{key: value for key, value in price_of.items() if "price" in key and "traffic" not in key},
+             "location": price_of["location"], "setup_fee": price(0)}
+            for price_of in _prices(row["monthly"], ["fsn1", "hel1"], 0)
+        ]  # fmt: skip
+        fields = {key: value for key, value in row.items() if key != "monthly"}
+        rest = {"size": row["size"] * TB, "description": row["name"].upper(), "deprecation": None, "prices": prices}
+        rows.append({**fields, **rest})
+    return rows
+
+
+@cache
 def images() -> list[Data]:
     """The system images; x86 first, so that a client that asks by name alone and takes the first gets x86."""
     return [

@@ -37,7 +37,10 @@ from localcloud.api import (
     server_power,
     servers,
     ssh_keys,
+    storage_boxes,
+    storage_parts,
     volumes,
+    zones,
 )
 from localcloud.api.access import Access
 from localcloud.api.call import Call
@@ -50,7 +53,8 @@ from localcloud.worker import Cloud, FailedAtOnce
 LOG = logging.getLogger(__name__)
 MODULES = (
     actions, catalogue, certificates, firewalls, floating_ips, images, lb_settings, load_balancers, networks,
-    placement_groups, primary_ips, server_actions, server_extras, server_power, servers, ssh_keys, volumes,
+    placement_groups, primary_ips, server_actions, server_extras, server_power, servers, ssh_keys, storage_boxes,
+    storage_parts, volumes, zones,
 )  # fmt: skip
 
 

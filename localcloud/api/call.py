@@ -19,7 +19,7 @@ GENERAL_NAME = re.compile(r"[^\x00-\x1f]{1,128}")
 class Call(Scope):
     """A request of a project. Explicit null in the body is the same as absent."""
 
-    path: dict[str, int] = field(default_factory=dict)
+    path: dict[str, Any] = field(default_factory=dict)  # ids; of zones and record sets also names
     query: dict[str, list[str]] = field(default_factory=dict)
     body: Data = field(default_factory=dict)
     url: str = ""
@@ -35,7 +35,7 @@ class Call(Scope):
 
     def target(self, kind: str) -> Data:
         """The object the path names, or 404."""
-        return self.find(kind, self.path["id"])
+        return self.find(kind, int(self.path["id"]))
 
     def reference(self, kind: str, key: str, value: Any) -> Data:
         """An object a body refers to by id, numeric string or name. 404 if unknown."""

@@ -78,6 +78,8 @@ ROUTES: list[Route] = [
     ("GET", "/server_types/{id}", server_type),
     ("GET", "/load_balancer_types", _index("load_balancer_types", catalog.load_balancer_types)),
     ("GET", "/load_balancer_types/{id}", _read("load_balancer_type", catalog.load_balancer_types)),
+    ("GET", "/storage_box_types", _index("storage_box_types", catalog.storage_box_types)),
+    ("GET", "/storage_box_types/{id}", _read("storage_box_type", catalog.storage_box_types)),
     ("GET", "/isos", isos),
     ("GET", "/isos/{id}", _read("iso", catalog.isos)),
     ("GET", "/pricing", pricing),

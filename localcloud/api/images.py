@@ -51,7 +51,8 @@ def index(call: Call) -> Answer:
     return 200, page(call, "images", rows, equal=("name", "type", "status", "architecture"))
 
 
-def _target(call: Call) -> Data:
+def find(call: Call) -> Data:
+    """The image the path names, or 404."""
     for row in every(call):
         if row["id"] == call.path["id"]:
             return row
@@ -60,14 +61,14 @@ def _target(call: Call) -> Data:
 
 def _own(call: Call) -> Data:
     """The snapshot or backup the path names; 403 for a system image."""
-    data = _target(call)
+    data = find(call)
     if data["type"] == "system":
         raise refused("forbidden", "system images can't be changed", 403)
     return data
 
 
 def read(call: Call) -> Answer:
-    return 200, {KIND: _target(call)}
+    return 200, {KIND: find(call)}
 
 
 def update(call: Call) -> Answer:

@@ -22,7 +22,7 @@ REFUSED = [
     ("GET", "/servers/1/actions", (404, "not_found")),
     ("GET", "/actions/1000", (404, "not_found")),
     ("GET", "/server_types/1", (404, "not_found")),
-    ("GET", "/zones", (404, "not_found")),  # a later version
+    ("GET", "/folders", (404, "not_found")),
     ("PATCH", "/servers", (405, "method_not_allowed")),
     ("POST", "/locations", (405, "method_not_allowed")),
     ("POST", "/images", (405, "method_not_allowed")),
