@@ -30,7 +30,8 @@ def reading_token(paths: Paths, token: str) -> str:
 
 def environment(paths: Paths, *, new_project: bool) -> dict[str, str]:
     """What a client of the local cloud needs. Without machines there is no object store."""
-    values = {"HCLOUD_ENDPOINT": api_url(paths), "HCLOUD_TOKEN": project_token(paths, new=new_project)}
+    url, token = api_url(paths), project_token(paths, new=new_project)
+    values = {"HCLOUD_ENDPOINT": url, "HETZNER_ENDPOINT": url, "HCLOUD_TOKEN": token}  # HETZNER_: of storage boxes
     if without_machines(paths):
         return values
     store = {"S3_ENDPOINT": objects.ENDPOINT, "S3_REGION": objects.REGION, **objects.keys(paths)}
