@@ -44,6 +44,9 @@ backup-now: ## a backup of STACK now (KIND=diff, full or incr)
 backup-list: ## the backups that STACK has
 	@$(RUN) --tools python -m ops backup-list --stack $(STACK)
 
+verify-backup: ## restore the newest backup of STACK beside its database, check it, throw it away
+	@$(RUN) --tools python -m ops verify-backup --stack $(STACK)
+
 restore: ## put the newest backup (or TO=2026-11-23T14:05:00+00:00) in the place of STACK's data (asks for its name)
 	@$(RUN) --tools python -m ops restore --stack $(STACK)
 

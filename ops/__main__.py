@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from ops import backups, comparison, compose, confirm, docker_leftovers, recover, up
+from ops import backups, comparison, compose, confirm, docker_leftovers, recover, up, verification
 from ops.engine import LOCAL, ON_LOCAL_CLOUD, POLICIES, OperatorError
 from ops.init import init
 from ops.local import engine_of
@@ -69,6 +69,7 @@ COMMANDS = {
     "rebuild": rebuild,
     "backup-now": backups.backup_now,
     "backup-list": backups.backup_list,
+    "verify-backup": verification.verify_backup,
     "restore": backups.restore,
     "compose": compose.write,
 }

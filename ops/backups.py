@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import time
 
-from ops import confirm
+from ops import confirm, verification
 from ops.remote import Machine
 from ops.show import json_line, say, table
 
@@ -29,13 +30,15 @@ def backup_now(stack: str) -> None:
 def backup_list(stack: str) -> None:
     """What the stack's repository holds, oldest first."""
     rows = json.loads(Machine(stack).run(f"{TOOL} list --json"))
+    verified = verification.newest(stack)
     print(
         table(
             ["backup", "type", "complete (UTC)", "database MB", "stored MB"],
             [(row["label"], row["kind"], row["stop"][:19], row["size"] / 1e6, row["stored"] / 1e6) for row in rows],
         )
     )
-    json_line({"stack": stack, "backups": rows})
+    print(verification.verdict(verified, time.time()))
+    json_line({"stack": stack, "backups": rows, "verification": verified})
 
 
 def restore(stack: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from ops import recover
+from ops import recover, verification
 from ops.engine import ON_LOCAL_CLOUD, OperatorError
 from ops.local import engine_of
 from ops.paths import REPO
@@ -27,5 +27,6 @@ def status(stack: str) -> None:
         lines = [reason] if outputs else []
     public = {name: value for name, value in sorted(outputs.items()) if name != "apiKey"}
     print(table(["output", "value"], list(public.items())) if public else reason)
-    print(*(lines or (["cloud and state agree"] if public else [])), sep="\n")
-    json_line({"stack": stack, "outputs": public, "differences": lines})
+    told = verification.lines(engine) if public else []
+    print(*(lines or (["cloud and state agree"] if public else [])), *told, sep="\n")
+    json_line({"stack": stack, "outputs": public, "differences": lines, "backups": told})

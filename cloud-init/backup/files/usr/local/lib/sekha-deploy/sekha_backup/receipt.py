@@ -59,8 +59,12 @@ def publish(place: Place, kind: str, figures: dict[str, Any], history: bool) -> 
 
 
 def newest(place: Place, kind: str) -> dict[str, Any]:
-    """This machine's newest receipt of a kind, else (after a rebuild) the bucket's; {} = none. Raises OSError."""
+    """This machine's newest receipt of a kind, else (after a rebuild) the bucket's; {} = none that this stack key made.
+    Raises OSError."""
     if (OWN / f"{kind}.json").exists():
         return machine.read(OWN / f"{kind}.json")
     answer = Bucket(place).get(f"{place.prefix}receipts/{kind}.json")
-    return unseal(place, answer.body) if answer.status == 200 else {}
+    try:
+        return unseal(place, answer.body) if answer.status == 200 else {}
+    except (RefusedError, ValueError, KeyError, TypeError):
+        return {}

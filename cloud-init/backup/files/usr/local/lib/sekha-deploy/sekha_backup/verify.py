@@ -124,6 +124,8 @@ def examine(subject: Subject, run: Run) -> None:
     found = run.step("rows", subject.content)
     figures["rows"] = found.rows
     figures["newest"] = found.newest.isoformat(timespec="seconds") if found.newest else None
+    age = datetime.datetime.now(datetime.UTC) - found.newest if found.newest else None
+    figures["newest_age_seconds"] = round(age.total_seconds(), 1) if age else None
     figures["behind_seconds"] = run.step("compare", lambda: judge(found, marked, subject.bounds(marked)))
     figures["query"] = run.step("query", lambda: verify_service.ask(url, found.rows.get("messages", 0)))
 
