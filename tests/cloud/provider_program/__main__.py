@@ -1,6 +1,7 @@
-"""SSH key, network, subnet, route, firewall, primary IP, volume, placement group, servers and their attachments.
+"""Every resource type of pulumi-hcloud, each with what it hangs on.
 
-Config: `public_key`; `size` (server type), `environment` (a label), `user_data` vary between the steps of the test.
+Config: `public_key`, `certificate`, `certificate_key`, `password`; `size` (server type), `environment` (a label),
+`volume_size`, `ttl` and `user_data` vary between the steps.
 """
 
 from __future__ import annotations
@@ -71,3 +72,59 @@ private = hcloud.Server(
 pulumi.export("ipv4", main.ipv4_address)
 pulumi.export("ipv6", main.ipv6_address)
 pulumi.export("device", volume.linux_device)
+
+balancer = hcloud.LoadBalancer("lb", load_balancer_type="lb11", location=location, labels=labels)
+balancer_id = balancer.id.apply(int)
+balancer_net = hcloud.LoadBalancerNetwork("lb-net", load_balancer_id=balancer_id, subnet_id=subnet.id)
+uploaded = {"certificate": config.require("certificate"), "private_key": config.require("certificate_key")}
+certificate = hcloud.UploadedCertificate("uploaded", **uploaded, labels=labels)
+hcloud.Certificate("old-name", **uploaded, labels=labels)  # the same resource under its earlier name
+zone = hcloud.Zone("zone", name="example.com", mode="primary", ttl=config.require_int("ttl"), labels=labels)
+hcloud.ManagedCertificate(
+    "managed", domain_names=["example.com", "*.example.com"], labels=labels,
+    opts=pulumi.ResourceOptions(depends_on=[zone]),
+)  # fmt: skip
+hcloud.LoadBalancerService(
+    "https", load_balancer_id=balancer.id, protocol="https", http={"certificates": [certificate.id.apply(int)]},
+    health_check={
+        "protocol": "http", "port": 80, "interval": 10, "timeout": 5, "retries": 3,
+        "http": {"path": "/healthz", "status_codes": ["2??"]},
+    },
+)  # fmt: skip
+hcloud.LoadBalancerService(
+    "tcp", load_balancer_id=balancer.id, protocol="tcp", listen_port=5432,
+    destination_port=config.require_int("volume_size") + 5400,
+)  # fmt: skip
+hcloud.LoadBalancerTarget(
+    "by-server", type="server", load_balancer_id=balancer_id, server_id=main.id.apply(int), use_private_ip=True,
+    opts=pulumi.ResourceOptions(depends_on=[balancer_net]),
+)  # fmt: skip
+hcloud.LoadBalancerTarget("by-label", type="label_selector", load_balancer_id=balancer_id, label_selector="app=demo")
+hcloud.LoadBalancerTarget("by-ip", type="ip", load_balancer_id=balancer_id, ip="203.0.113.80")
+
+floating = hcloud.FloatingIp("floating", type="ipv4", home_location=location, description="a way in", labels=labels)
+hcloud.FloatingIpAssignment("floating-at", floating_ip_id=floating.id.apply(int), server_id=plain.id.apply(int))
+hcloud.FloatingIp("floating6", type="ipv6", server_id=plain.id.apply(int), labels=labels)
+hcloud.Snapshot("snapshot", server_id=plain.id.apply(int), description=config.require("environment"), labels=labels)
+
+hcloud.ZoneRrset(
+    "www", zone=zone.name, name="www", type="A", ttl=config.require_int("ttl"), labels=labels,
+    records=[{"value": "203.0.113.1"}, {"value": "203.0.113.2", "comment": config.require("environment")}],
+)  # fmt: skip
+hcloud.ZoneRecord("record", zone=zone.name, name="single", type="TXT", value='"a b"', comment=config.require("size"))
+hcloud.Zone(
+    "secondary", name="example.org", mode="secondary",
+    primary_nameservers=[{"address": "203.0.113.53"}, {"address": "2001:db8::53", "port": 5353}],
+)  # fmt: skip
+
+box = hcloud.StorageBox(
+    "box", storage_box_type="bx11", location=location, password=config.require("password"), labels=labels,
+    access_settings={"ssh_enabled": config.require("environment") == "prod"}, delete_protection=False,
+    snapshot_plan={"max_snapshots": 3, "hour": 4, "minute": 5, "day_of_week": 1},
+)  # fmt: skip
+box_id = box.id.apply(int)
+hcloud.StorageBoxSnapshot("box-snapshot", storage_box_id=box_id, description="before", labels=labels)
+hcloud.StorageBoxSubaccount(
+    "box-user", storage_box_id=box_id, home_directory="backups", password=config.require("password"),
+    access_settings={"readonly": config.require("environment") == "prod"}, labels=labels,
+)  # fmt: skip
