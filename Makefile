@@ -112,6 +112,12 @@ bench-preview: ## `pulumi preview` of a single server next to one resource on th
 bench-rate: ## how exactly several workers keep the rate limit, over 30 s
 	@$(RUN) --dev bench/run service.rate
 
+bench-restore: ## drills of SIZES=100,1000,5000 MB: loss, seconds to rebuild by stage, and how they grow (1 hour)
+	@$(RUN) --dev --tools python -m bench.restore
+
+bench-backup-load: ## what clients wait while a full backup runs, next to without (SIZE=500 MB, 6 minutes)
+	@$(RUN) --dev --tools python -m bench.backup_load
+
 eval-retrieval: ## recall@5 and @10 by words, by meaning, and fused
 	@$(RUN) --dev bench/run retrieval
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from infra import sizing
 from infra.settings import Settings
 from ops import data_record, receipt, recover, up
 from ops.drill import fill, load
@@ -37,6 +38,15 @@ def settings_of(engine: Engine) -> Settings:
     if found is None:
         raise OperatorError("the drill's config can't be used; `make drill` makes a new one when the folder is removed")
     return found
+
+
+def room(megabytes: int) -> dict[str, Any]:
+    """The config that gives the stack a volume for three times this much: the data, their log, and the floor's restore
+    beside them."""
+    conversations, messages = 20_000, 10
+    while sizing.demand(conversations, messages).disk_gb < 3 * megabytes / 1000 + 4:
+        conversations += 10_000
+    return {"sekha:conversations": conversations}
 
 
 def begin(overrides: dict[str, Any]) -> None:
@@ -93,11 +103,12 @@ def write_until_the_plug_is_pulled(url: str, key: str) -> tuple[Writers, float]:
 
 def story(seconds: dict[str, float]) -> dict[str, Any]:
     """Bring up, write, lose, rebuild, compare. Returns the figures."""
-    begin({})
+    begin(room(SIZE))
     timed("bring up", lambda: up.up(DRILL), seconds)
     url, key, machine = service()
     rows = timed(f"fill to {SIZE} MB", lambda: fill.fill(machine, SIZE), seconds)
     timed("index what was filled in", lambda: fill.indexed_within(machine, 1200), seconds)
+    timed("the log is in the bucket", lambda: fill.archived_within(machine, 1800), seconds)
     before = timed("searches before", lambda: asyncio.run(load.probe(url, key, create=True)), seconds)
     timed("differential backup", lambda: machine.run("systemctl start sekha-backup@diff", timeout=3600), seconds)
     backup = json.loads(machine.run("sekha-backup list --json"))[-1]
@@ -108,7 +119,8 @@ def story(seconds: dict[str, float]) -> dict[str, Any]:
     writers, cut = timed("write, and pull the plug", lambda: write_until_the_plug_is_pulled(url, key), seconds)
     gone = timed("lose everything but the bucket", lambda: Cloud(DRILL).lose_everything(), seconds)
     forget_state(engine_of(DRILL))
-    write_private(stack_dir(DRILL) / OVERRIDES, json.dumps({name: [value] for name, value in MOVE.items() if value}))
+    moved = {name: [value] for name, value in MOVE.items() if value}
+    write_private(stack_dir(DRILL) / OVERRIDES, json.dumps(room(SIZE) | moved))
     os.environ.pop("SSL_CERT_FILE", None)  # the rebuild shall find out by itself whom to trust
     timed("rebuild", lambda: rebuild(DRILL), seconds)
     url, key, machine = service()

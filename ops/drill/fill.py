@@ -8,7 +8,7 @@ import struct
 
 from ops.remote import Machine
 
-MESSAGE = 16_000  # characters; long ones, so that a size is reached with few vectors
+MESSAGE, ROWS = 16_000, 10_000  # characters of a message, more where that makes more rows: vectors cost minutes
 PSQL = (
     "setpriv --reuid=sekha --regid=sekha --clear-groups psql -X -q -At -v ON_ERROR_STOP=1 "
     '"postgresql:///sekha?host=/var/run/postgresql"'
@@ -40,7 +40,9 @@ FINGERPRINT = (
     "SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(id::text || content, 0)), 0) FROM messages "
     "WHERE conversation_id IN (SELECT id FROM conversations WHERE folder = '/bulk')"
 )
-DIM, BATCH, CHUNKS = 384, 2000, 250
+DIM = 384
+BATCH = 100_000_000  # characters of one transaction
+VARIETY = 8_000_000  # characters before any is used again: far beyond what a compressor remembers
 
 
 def vector(number: int) -> str:
@@ -53,12 +55,14 @@ def vector(number: int) -> str:
 
 def fill(machine: Machine, megabytes: int) -> int:
     """Add rows until the database has about this size (MB, 10^6 bytes); how many there are."""
-    rows = max(1, round(megabytes * 1e6 / (MESSAGE * 1.03 + 2800)))  # with its vector and indexes; measured
-    for first in range(1, rows + 1, BATCH):
-        last = min(first + BATCH - 1, rows)
+    message = max(MESSAGE, round(megabytes * 1e6 / ROWS / 1.03 / 32) * 32)
+    rows = max(1, round(megabytes * 1e6 / (message * 1.03 + 2800)))  # with its vector and indexes; measured
+    batch, chunks = BATCH // message, VARIETY // message + 1
+    for first in range(1, rows + 1, batch):
+        last = min(first + batch - 1, rows)
         vectors = "\n".join(f"{number}\t{vector(number)}" for number in range(first, last + 1))
-        sql = SQL.format(vectors=vectors, first=first, last=last, blocks=MESSAGE // 32, dim=DIM, chunks=CHUNKS)
-        machine.run(PSQL, stdin=sql)
+        sql = SQL.format(vectors=vectors, first=first, last=last, blocks=message // 32, dim=DIM, chunks=chunks)
+        machine.run(PSQL, stdin=sql, timeout=1200)
     return rows
 
 
@@ -85,14 +89,16 @@ def indexed_within(machine: Machine, seconds: int) -> float:
     return int(machine.run(loop, timeout=seconds * 2 + 60)) / 2
 
 
-def archived_within(machine: Machine) -> float:
-    """Seconds until all that is written now is in the bucket's archive (at most 90)."""
+def archived_within(machine: Machine, seconds: int = 90) -> float:
+    """Seconds until all that is written now is in the bucket's archive. Raises OperatorError after `seconds`."""
     loop = (
         "began=$(date +%s.%N); p='setpriv --reuid=postgres --regid=postgres --init-groups psql -X -q -At'; "
-        "want=$($p -c 'select pg_walfile_name(pg_current_wal_lsn())'); for i in $(seq 900); do "
+        "want=$($p -c 'select pg_walfile_name(pg_current_wal_lsn())'); "
+        "for i in $(seq $1); do "
         "have=$($p -c 'select last_archived_wal from pg_stat_archiver'); "
         '[[ "${have:0:24}" > "$want" || "${have:0:24}" == "$want" ]] && { echo "$(date +%s.%N) $began"; exit 0; }; '
         "sleep 0.1; done; exit 1"
     )
-    end, began = (float(part) for part in machine.run(f"bash -c {shlex.quote(loop)}").split())
+    command = f"bash -c {shlex.quote(loop)} - {seconds * 10}"
+    end, began = (float(part) for part in machine.run(command, timeout=seconds * 2 + 60).split())
     return end - began

@@ -12,6 +12,7 @@ from ops.engine import OperatorError
 
 WRITERS = 4
 FOLDER = "/drill"
+ANSWERED_WITHIN = 2.0  # seconds after the cut: an answer on its way counts
 SEARCHABLE_WITHIN = 60.0  # seconds until the probes are found by meaning before the loss
 TOPICS = (
     "Sumatran coffee beans make a heavy dark roast",
@@ -46,7 +47,7 @@ def conversation(text: str) -> dict[str, Any]:
     return {"label": "drill", "folder": FOLDER, "messages": messages}
 
 
-def _client(url: str, key: str) -> Any:
+def client(url: str, key: str) -> Any:
     from sekha import MemoryController
     from sekha.types import ClientConfig
 
@@ -54,10 +55,10 @@ def _client(url: str, key: str) -> Any:
 
 
 async def write(url: str, key: str, writers: Writers, stop: Callable[[], bool]) -> None:
-    """WRITERS clients create conversations until `stop()`; each ends at its first failure after that."""
+    """WRITERS clients create conversations until `stop()`; what nobody answers then is not waited for."""
 
     async def one(number: int) -> None:
-        async with _client(url, key) as sekha:
+        async with client(url, key) as sekha:
             made = 0
             while not stop():
                 made += 1
@@ -70,7 +71,15 @@ async def write(url: str, key: str, writers: Writers, stop: Callable[[], bool]) 
                 else:
                     writers.acks.append(Ack(answer["id"], time.time()))
 
-    await asyncio.gather(*(one(number) for number in range(WRITERS)))
+    async def end() -> None:
+        while not stop():
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(ANSWERED_WITHIN)
+        for task in tasks:
+            task.cancel()
+
+    tasks = [asyncio.create_task(one(number)) for number in range(WRITERS)]
+    await asyncio.gather(end(), *tasks, return_exceptions=True)
 
 
 async def probe(url: str, key: str, create: bool) -> list[tuple[str, float]]:
@@ -78,7 +87,7 @@ async def probe(url: str, key: str, create: bool) -> list[tuple[str, float]]:
 
     Raises OperatorError when they are not found in time.
     """
-    async with _client(url, key) as sekha:
+    async with client(url, key) as sekha:
         for topic in TOPICS if create else ():
             await sekha.create_conversation(conversation(topic))
         end = time.monotonic() + SEARCHABLE_WITHIN
@@ -97,6 +106,6 @@ async def probe(url: str, key: str, create: bool) -> list[tuple[str, float]]:
 
 async def create_one(url: str, key: str) -> Ack:
     """One write, as of somebody who is alone."""
-    async with _client(url, key) as sekha:
+    async with client(url, key) as sekha:
         answer = await sekha.create_conversation(conversation("a single entry on a quiet evening"))
         return Ack(answer["id"], time.time())
