@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from ops.drill.compare import loss
+from ops.drill.__main__ import broken
+from ops.drill.compare import Loss, loss
 from ops.drill.fill import vector
 from ops.drill.load import Ack
 
@@ -30,3 +33,31 @@ def test_loss(missing: tuple[str, ...], lost: int, seconds: float, holes: int) -
 def test_a_vector_is_the_same_each_time() -> None:
     assert vector(7) == vector(7) != vector(8)
     assert len(vector(7)) == 3 + 384 * 8
+
+
+GOOD: dict[str, Any] = {
+    "lost": Loss(100, 4, 4.0, 0),
+    "idle": 2.0,
+    "bulk": True,
+    "searches": True,
+    "stands": ["cx23 in fsn1"],
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({}, ""),
+        ({"lost": Loss(100, 9, 9.0, 0)}, "RPO under writes 9.0 s > 5 s and one upload"),
+        ({"lost": Loss(100, 9, 4.0, 2)}, "2 acknowledged rows are missing although later ones are there"),
+        ({"lost": Loss(1, 0, 0.0, 0)}, "nothing was acknowledged"),
+        ({"idle": 61.0}, "RPO idle 61.0 s > 60 s"),
+        ({"bulk": False}, "the bulk differs"),
+        ({"searches": False}, "searches differ"),
+        ({"stands": ["cx23 in nbg1"]}, "the stack was to move"),
+    ],
+)
+def test_broken_promises_are_named(wrong: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.drill.__main__.MOVE", {"sekha:regions": "fsn1"})
+    said = broken(**GOOD | wrong)
+    assert [text[: len(words)] for text in said] == ([words] if words else [])

@@ -1,0 +1,40 @@
+"""`make drill` as by hand: all but the bucket is lost in the middle of writes, and comes back elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cloud.conftest import REPO, LocalCloud
+
+OWN = ("cloud-test", "stacks", "state", "pulumi-home")  # of the cache, which the drill must have for itself
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+
+
+def test_a_lost_stack_comes_back_from_its_bucket_in_another_region_and_plan(
+    local_cloud: LocalCloud, tmp_path: Path
+) -> None:
+    for shared in local_cloud.paths.cache.iterdir():
+        if not shared.name.startswith((*OWN, ".")):
+            (tmp_path / shared.name).symlink_to(shared)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "HCLOUD_"))}
+    env["PATH"] = os.pathsep.join(part for part in env["PATH"].split(os.pathsep) if "/toolchain/" not in part)
+    env |= {"SEKHA_CACHE": str(tmp_path), "SEKHA_CLOUD_DIR": str(local_cloud.paths.cloud), "JSON": "1"}
+    env |= {"SIZE": "100", "SECONDS": "10", "TO_REGION": "nbg1", "TO_PLAN": "cx33"}
+    done = subprocess.run(
+        ["make", "-s", "-C", str(REPO), "drill"], env=env, capture_output=True, text=True, check=False, timeout=850
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["broken"] == []
+    assert figures["size_mb"] > 90
+    assert figures["bulk_equal"]
+    assert figures["searches_equal"]
+    assert figures["rpo"]["acknowledged"] > figures["rpo"]["lost"]
+    assert figures["restore"]["timeline"] == 2
+    assert figures["servers"]["before"] != figures["servers"]["after"] == ["cx33 in nbg1"]
