@@ -65,13 +65,16 @@ down: ## stop the local cloud; its data stays in the cache folder
 floor: ## how much of `make up` is boot and package installation alone
 	@$(RUN) --tools python -m bench.floor
 
-test: lint test-unit test-service test-cloud ## everything CI runs
+test: lint test-unit test-service test-browser test-cloud ## everything CI runs
 
 test-unit: ## seconds; no root, no network
 	@$(RUN) --dev pytest -q tests/unit
 
 test-service: ## the app against a real PostgreSQL and Chroma
 	@$(RUN) --dev pytest -q tests/service
+
+test-browser: ## the local cloud's web console in Chromium (installed where it is missing and we are root)
+	@$(RUN) --dev pytest -q tests/browser
 
 test-cloud: ## the local cloud, the real engine, booted machines; needs root
 	@$(RUN) --dev --tools pytest -q tests/cloud
@@ -81,6 +84,9 @@ record-state: ## keep the state that RELEASE=VERSION leaves behind, for the upgr
 
 release: ## the artefacts of TAG=vVERSION in dist/ (published where GH_TOKEN and gh are)
 	@tools/release
+
+console-picture: ## docs/localcloud-console.png: the web console of a cloud in memory, as Chromium shows it
+	@$(RUN) --dev python -m tests.browser.picture
 
 lint: ## ruff, mypy, shellcheck, actionlint
 	@$(RUN) --dev tools/lint

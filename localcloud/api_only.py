@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from localcloud.backend import Nic, Rule, ServerSpec
+from localcloud.backend import BackendError, Nic, Rule, ServerSpec
 from localcloud.fake_backend import FakeBackend
 from localcloud.machines.sh import read_json, write
 
@@ -41,6 +41,13 @@ class ApiOnlyBackend(FakeBackend):
     def stop_server(self, server_id: int, *, hard: bool) -> None:
         self.running.discard(server_id)
         self._save()
+
+    def console(self, server_id: int, start: int) -> tuple[str, int]:
+        text = "This local cloud has no machines (up --no-machines): there is no console.\n"
+        return (text, len(text)) if start < 0 else ("", start)
+
+    def journal(self, server_id: int, cursor: str) -> tuple[str, str]:
+        raise BackendError("this local cloud has no machines (up --no-machines): there is no journal")
 
     def rebuild_server(self, spec: ServerSpec) -> None:
         self.stop_server(spec.id, hard=True)

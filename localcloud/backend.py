@@ -125,6 +125,12 @@ class Backend(Protocol):
     def is_running(self, server_id: int) -> bool:
         """The truth for the status off/running. Cheap: called at every read of a server."""
 
+    def console(self, server_id: int, start: int) -> tuple[str, int]:
+        """What the machine wrote to its console from byte `start` on (below 0: the last part), and where that ends."""
+
+    def journal(self, server_id: int, cursor: str) -> tuple[str, str]:
+        """The machine's journal after a cursor ("": the last part), and the cursor of its end."""
+
     def create_network(self, network_id: int, ip_range: str) -> None:
         """Make a private network; also called again when its range was extended."""
 

@@ -23,6 +23,7 @@ from localcloud.machines.paths import Paths, paths_from_env
 from localcloud.machines.real import RealBackend
 from localcloud.machines.sh import write
 from localcloud.store import Store
+from localcloud.web.serve import Console, wanted_port
 from localcloud.worker import Cloud
 
 LOG = logging.getLogger("localcloud")
@@ -61,11 +62,14 @@ def main() -> None:
         backend = prepare(paths, sys.argv[1], Path(sys.argv[2]))
     cloud = Cloud(Store(paths.database), backend, issue=functools.partial(certs.issue, paths.ca))
     cloud.start()
+    web = Console(cloud, paths, wanted_port(port()))
+    web.start()
     write(paths.run / "port", f"{port()}\n")
     LOG.info("ready after %.1f s", time.monotonic() - began)
     try:
         uvicorn.run(create_app(cloud), host="127.0.0.1", port=port(), log_config=None, timeout_graceful_shutdown=5)
     finally:
+        web.stop()
         cloud.stop(timeout=10)
         cloud.store.close()
         Path(paths.run / "port").unlink(missing_ok=True)

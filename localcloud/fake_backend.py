@@ -29,6 +29,8 @@ class FakeBackend:
         self.booted: dict[int, ServerSpec] = {}  # as they were last started
         self.passwords: dict[int, str] = {}
         self.balancers: dict[int, LoadBalancerSpec] = {}
+        self.consoles: dict[int, str] = {}
+        self.journals: dict[int, list[str]] = {}
         self.health: dict[int, dict[tuple[str, int], str]] = {}
         self.suffers = HostFaults()
         self._lock = threading.Lock()
@@ -100,6 +102,17 @@ class FakeBackend:
 
     def is_running(self, server_id: int) -> bool:
         return server_id in self.running
+
+    def console(self, server_id: int, start: int) -> tuple[str, int]:
+        text = self.consoles.get(server_id, "")
+        start = max(0, start) if start <= len(text) else 0
+        return text[start:], len(text)
+
+    def journal(self, server_id: int, cursor: str) -> tuple[str, str]:
+        if server_id not in self.running:
+            raise BackendError("the machine is off: its journal is inside it")
+        lines = self.journals.get(server_id, [])
+        return "".join(f"{line}\n" for line in lines[int(cursor or 0) :]), str(len(lines))
 
     def create_network(self, network_id: int, ip_range: str) -> None:
         self._call("create_network", network_id, ip_range)

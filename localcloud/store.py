@@ -197,6 +197,11 @@ class Store:
         with self.transaction():
             self._db.execute("DELETE FROM objects WHERE id = ? AND kind = ?", (object_id, kind))
 
+    def counts(self, kind: str) -> dict[int, int]:
+        """Project -> how many objects of that kind it has, where there are any."""
+        sql = "SELECT project, count(*) FROM objects WHERE kind = ? GROUP BY project"
+        return {int(project): int(number) for project, number in self._rows(sql, kind)}
+
     def project_of(self, kind: str, object_id: int) -> int | None:
         """The project an object belongs to, None if it is gone."""
         rows = self._rows("SELECT project FROM objects WHERE kind = ? AND id = ?", kind, object_id)
@@ -252,6 +257,11 @@ class Store:
             sql += " AND id IN (SELECT action FROM action_resources WHERE type = ? AND (resource = ? OR ? IS NULL))"
             values += [kind, resource, resource]
         return [json.loads(row[0]) for row in self._rows(sql + " ORDER BY id", *values)]
+
+    def newest_actions(self, project: int, limit: int) -> list[Data]:
+        """The project's last actions, newest first."""
+        sql = "SELECT data FROM actions WHERE project = ? AND hidden = 0 ORDER BY id DESC LIMIT ?"
+        return [json.loads(row[0]) for row in self._rows(sql, project, limit)]
 
     def action(self, project: int, action_id: int) -> Data | None:
         """One action, also of an object that is gone; None if there never was one."""

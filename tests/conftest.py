@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-MARKED = ("cloud", "service")
-MUST_RUN = "cloud"
+MARKED = ("cloud", "service", "browser")
+MUST_RUN = ("cloud", "browser")
 _skipped: list[str] = []
 
 
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
     report = yield
-    if report.skipped and item.get_closest_marker(MUST_RUN):
+    if report.skipped and any(item.get_closest_marker(name) for name in MUST_RUN):
         _skipped.append(item.nodeid)
     return report
 

@@ -14,7 +14,19 @@ from pathlib import Path
 from localcloud.backend import BackendError, HostFaults, LoadBalancerSpec, Nic, Rule, ServerSpec
 from localcloud.image.build import IMAGE_NAME
 from localcloud.limits import Limits, detect
-from localcloud.machines import balancer, disk, firewall, floating, guest, images, nics, records, router, volumes
+from localcloud.machines import (
+    balancer,
+    disk,
+    firewall,
+    floating,
+    guest,
+    images,
+    nics,
+    output,
+    records,
+    router,
+    volumes,
+)
 from localcloud.machines.boot import Boot
 from localcloud.machines.fault_effects import Effects
 from localcloud.machines.paths import Paths
@@ -114,6 +126,12 @@ class RealBackend:
 
     def is_running(self, server_id: int) -> bool:
         return guest.is_running(self.paths.server(server_id))
+
+    def console(self, server_id: int, start: int) -> tuple[str, int]:
+        return output.console(self.paths.server(server_id), start)
+
+    def journal(self, server_id: int, cursor: str) -> tuple[str, str]:
+        return output.journal(self.paths.server(server_id), cursor)
 
     def create_network(self, network_id: int, ip_range: str) -> None:
         nics.network_up(self.paths, network_id, ip_range)
