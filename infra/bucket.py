@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from infra import object_store
+from infra import bucket_lifecycle, object_store
 from infra.bucket_policy import policy
 from infra.object_store import OWNER, StoreConfig
 
@@ -45,7 +45,10 @@ class BucketProvider(ResourceProvider):
 
 
 def ensure(store: StoreConfig, stack: str, nodes: list[str]) -> None:
-    """Make the bucket what it should be: there, ours, versioned, with the nodes' policy. Raises BucketError."""
+    """Make the bucket what it should be: there, ours, versioned, old versions gone in time, with the nodes' policy.
+
+    Raises BucketError.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     s3 = object_store.client(store)
@@ -58,6 +61,8 @@ def ensure(store: StoreConfig, stack: str, nodes: list[str]) -> None:
             s3.create_bucket(Bucket=store.name)
         _claim(object_store.Store(s3, store.name), stack)
         s3.put_bucket_versioning(Bucket=store.name, VersioningConfiguration={"Status": "Enabled"})
+        if told := bucket_lifecycle.ensure(s3, store.name):
+            print(told, flush=True)
         principal = store.node_principal or store.node_access_key
         s3.put_bucket_policy(Bucket=store.name, Policy=json.dumps(policy(store.name, principal, nodes)))
     except (ClientError, BotoCoreError) as error:
@@ -92,4 +97,4 @@ def code_hash() -> str:
     """Hash of what this provider does: a change in an imported module is no diff for Pulumi by itself."""
     from infra.release_bundle import hash_of_modules
 
-    return hash_of_modules("bucket.py", "bucket_policy.py", "object_store.py")
+    return hash_of_modules("bucket.py", "bucket_lifecycle.py", "bucket_policy.py", "object_store.py")

@@ -104,12 +104,12 @@ class Run:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One verification at a time. Raises RefusedError."""
+    """One verification or trial at a time. Raises RefusedError."""
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RefusedError("another verification is under way") from None
+            raise RefusedError("another verification or trial is under way") from None
         yield
 
 
