@@ -173,6 +173,12 @@ class Backend(Protocol):
     def target_health(self, balancer_id: int) -> dict[tuple[str, int], str]:
         """(target address, listen port) -> healthy, unhealthy or unknown. Cheap: called at every read."""
 
+    def server_counters(self, server_id: int) -> dict[str, float]:
+        """Name of a metric -> counter that only grows (see localcloud.samples); empty while the server is off."""
+
+    def balancer_counters(self, balancer_id: int) -> dict[str, float]:
+        """The same of a load balancer; open_connections is the number there are now."""
+
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         """Replace the packet filter of the public interface: the union of all attached firewalls' rules.
 

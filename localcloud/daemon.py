@@ -24,7 +24,7 @@ from localcloud.machines.real import RealBackend
 from localcloud.machines.sh import write
 from localcloud.store import Store
 from localcloud.web.serve import Console, wanted_port
-from localcloud.worker import Cloud
+from localcloud.worker import Cloud, Settings
 
 LOG = logging.getLogger("localcloud")
 DEFAULT_PORT = 8580
@@ -36,6 +36,17 @@ def port() -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise BackendError(f"LOCALCLOUD_PORT={text!r} is not a port; set it to a number from 1 to 65535")
     return int(text)
+
+
+def settings() -> Settings:
+    """How strict the API is: LOCALCLOUD_RATE_LIMIT (requests an hour), LOCALCLOUD_SERVER_QUOTA. Default: not at all."""
+    numbers: dict[str, int] = {}
+    for name in ("LOCALCLOUD_RATE_LIMIT", "LOCALCLOUD_SERVER_QUOTA"):
+        text = os.environ.get(name, "0")
+        if not text.isdecimal():
+            raise BackendError(f"{name}={text!r} is no number; set it to one, or unset it")
+        numbers[name] = int(text)
+    return Settings(numbers["LOCALCLOUD_RATE_LIMIT"], numbers["LOCALCLOUD_SERVER_QUOTA"] or None)
 
 
 def prepare(paths: Paths, versitygw: str, image: Path) -> RealBackend:
@@ -60,7 +71,7 @@ def main() -> None:
         backend = ApiOnlyBackend(paths.cloud)
     else:
         backend = prepare(paths, sys.argv[1], Path(sys.argv[2]))
-    cloud = Cloud(Store(paths.database), backend, issue=functools.partial(certs.issue, paths.ca))
+    cloud = Cloud(Store(paths.database), backend, settings(), issue=functools.partial(certs.issue, paths.ca))
     cloud.start()
     web = Console(cloud, paths, wanted_port(port()))
     web.start()

@@ -31,6 +31,7 @@ class FakeBackend:
         self.balancers: dict[int, LoadBalancerSpec] = {}
         self.consoles: dict[int, str] = {}
         self.journals: dict[int, list[str]] = {}
+        self.counters: dict[int, dict[str, float]] = {}
         self.health: dict[int, dict[tuple[str, int], str]] = {}
         self.suffers = HostFaults()
         self._lock = threading.Lock()
@@ -172,6 +173,12 @@ class FakeBackend:
 
     def target_health(self, balancer_id: int) -> dict[tuple[str, int], str]:
         return self.health.get(balancer_id, {})
+
+    def server_counters(self, server_id: int) -> dict[str, float]:
+        return self.counters.get(server_id, {})
+
+    def balancer_counters(self, balancer_id: int) -> dict[str, float]:
+        return self.counters.get(balancer_id, {})
 
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         self._call("set_firewall", server_id, rules)

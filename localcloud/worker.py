@@ -17,6 +17,7 @@ from typing import Any
 from localcloud import fault_keeper, fault_store
 from localcloud.backend import Backend, BackendError
 from localcloud.faults import Fault
+from localcloud.samples import Samples, watch
 from localcloud.store import Data, Store, now
 
 LOG = logging.getLogger(__name__)
@@ -30,10 +31,10 @@ Resource = tuple[str, int]  # (type, id), e.g. ("server", 42)
 class Settings:
     """How strict the API is.
 
-    `rate_limit`: enforce 3600 requests an hour, else they are only counted. `server_quota`: None is any number.
+    `rate_limit`: requests an hour of a project; 0: they are only counted. `server_quota`: None is any number.
     """
 
-    rate_limit: bool = False
+    rate_limit: int = 0
     server_quota: int | None = None
 
 
@@ -147,6 +148,7 @@ class Cloud:
     issue: Callable[[list[str]], tuple[str, str]] | None = None  # domain names -> certificate chain and key, PEM
 
     def __post_init__(self) -> None:
+        self.samples = Samples()
         self._wake = threading.Condition()
         self._busy: set[int] = set()
         self._stopping = False
@@ -161,6 +163,8 @@ class Cloud:
         self._threads = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
         keeper = fault_keeper.Keeper(self)
         self._threads.append(threading.Thread(target=keeper.run, args=(self._pause,), daemon=True, name="faults"))
+        watcher = threading.Thread(target=watch, args=(self.samples, self, self._pause), name="samples", daemon=True)
+        self._threads.append(watcher)
         for thread in self._threads:
             thread.start()
 

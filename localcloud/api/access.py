@@ -14,32 +14,33 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from localcloud.api.errors import ApiError
 from localcloud.worker import Cloud
 
-RATE_LIMIT = 3600  # requests; refilled at one a second
+RATE_LIMIT = 3600  # requests an hour, Hetzner's: one a second is given back
 
 
 class Buckets:
     """One leaky bucket per project. `take` returns (requests left, unix time when full again, allowed)."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = RATE_LIMIT) -> None:
+        self.size = size
         self._lock = threading.Lock()
         self._state: dict[int, tuple[float, float]] = {}
 
     def take(self, project: int, moment: float) -> tuple[int, int, bool]:
         """Take one request out of the project's bucket at that time (unix seconds)."""
         with self._lock:
-            level, last = self._state.get(project, (float(RATE_LIMIT), moment))
-            level = min(RATE_LIMIT, level + moment - last)
+            level, last = self._state.get(project, (float(self.size), moment))
+            level = min(self.size, level + (moment - last) * self.size / 3600)
             allowed = level >= 1
             level = level - 1 if allowed else level
             self._state[project] = (level, moment)
-        return int(level), int(moment + RATE_LIMIT - level), allowed
+        return int(level), int(moment + (self.size - level) * 3600 / self.size), allowed
 
 
 class Access:
     """ASGI middleware: sets `request.state.project`, or answers 401, 429 itself."""
 
     def __init__(self, app: ASGIApp, cloud: Cloud) -> None:
-        self.app, self.cloud, self.buckets = app, cloud, Buckets()
+        self.app, self.cloud, self.buckets = app, cloud, Buckets(cloud.settings.rate_limit or RATE_LIMIT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,12 +59,12 @@ class Access:
             project = self._project(scope)
             left, full, allowed = self.buckets.take(project, time.time())
             extra |= {
-                "RateLimit-Limit": str(RATE_LIMIT),
+                "RateLimit-Limit": str(self.buckets.size),
                 "RateLimit-Remaining": str(left),
                 "RateLimit-Reset": str(full),
             }
             if not allowed and self.cloud.settings.rate_limit:
-                raise ApiError(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
+                raise ApiError(429, "rate_limit_exceeded", f"limit of {self.buckets.size} requests per hour reached")
         except ApiError as error:
             await send_error(send_more, error)
             return

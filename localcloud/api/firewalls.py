@@ -15,7 +15,7 @@ from localcloud.store import Data
 from localcloud.worker import Scope
 
 KIND = "firewall"
-MAX_RULES, MAX_CIDRS, MAX_PER_SERVER = 50, 100, 5
+MAX_RULES, MAX_CIDRS, MAX_PER_SERVER, MAX_EFFECTIVE = 50, 100, 5, 500  # effective: one for each CIDR of a rule
 PROTOCOLS = ("tcp", "udp", "icmp", "esp", "gre")
 
 
@@ -71,7 +71,10 @@ def _rules(call: Call) -> list[Data]:
     wishes = call.items("rules")
     if len(wishes) > MAX_RULES:
         raise invalid("rules", f"at most {MAX_RULES} rules")
-    return [_rule(number, wish) for number, wish in enumerate(wishes)]
+    rows = [_rule(number, wish) for number, wish in enumerate(wishes)]
+    if sum(len(row["source_ips"]) + len(row["destination_ips"]) for row in rows) > MAX_EFFECTIVE:
+        raise invalid("rules", f"at most {MAX_EFFECTIVE} CIDRs in all")
+    return rows
 
 
 def _resources(call: Call, key: str) -> list[Data]:

@@ -115,8 +115,7 @@ SERIES = {
 
 
 def metrics(call: Call) -> Answer:
-    call.target(KIND)
-    return 200, metrics_of(call, SERIES)
+    return 200, metrics_of(call, (KIND, call.target(KIND)["id"]), SERIES)
 
 
 ROUTES: list[Route] = [

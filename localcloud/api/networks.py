@@ -43,13 +43,24 @@ def _range(value: Any) -> str:
     return str(net)
 
 
-def _subnet(data: Data, wish: Any) -> Data:
+def _vswitch(scope: Scope, kind: str, wish: Data) -> int | None:
+    """The id of a Robot vSwitch, which belongs to one subnet. Kept and shown; nobody is at its other end here."""
+    number = wish.get("vswitch_id") or None
+    if (number is None) == (kind == "vswitch") or isinstance(number, bool) or not isinstance(number, int | None):
+        raise invalid("vswitch_id", "is needed for subnets of type vswitch, and for no others")
+    if number is not None and any(row["vswitch_id"] == number for net in scope.all(KIND) for row in net["subnets"]):
+        raise refused("vswitch_id_already_used", f"vSwitch {number} is used by another subnet")
+    return number
+
+
+def _subnet(scope: Scope, data: Data, wish: Any) -> Data:
     """A valid new subnet of the network."""
     if not isinstance(wish, dict):
         raise invalid("subnets", "must be objects")
     kind = wish.get("type", "cloud")
-    if kind not in ("cloud", "server"):
-        raise invalid("type", "must be cloud or server (vswitch does not exist here)")
+    if kind not in ("cloud", "server", "vswitch"):
+        raise invalid("type", "must be cloud, server or vswitch")
+    vswitch = _vswitch(scope, kind, wish)
     zones = {row["network_zone"] for row in catalog.locations()}
     if wish.get("network_zone") not in zones:
         raise invalid("network_zone", f"must be one of {', '.join(sorted(zones))}")
@@ -70,7 +81,7 @@ def _subnet(data: Data, wish: Any) -> Data:
         "ip_range": str(net),
         "network_zone": wish["network_zone"],
         "gateway": gateway,
-        "vswitch_id": None,
+        "vswitch_id": vswitch,
     }
 
 
@@ -96,7 +107,7 @@ def create(call: Call) -> Answer:
     labels, expose = call.labels(), call.flag("expose_routes_to_vswitch")
     data: Data = {"ip_range": _range(call.body.get("ip_range")), "subnets": [], "routes": []}
     for wish in call.items("subnets"):
-        data["subnets"].append(_subnet(data, wish))
+        data["subnets"].append(_subnet(call, data, wish))
     for wish in call.items("routes"):
         data["routes"].append(_route(data, wish))
     rest = {"labels": labels, "protection": {"delete": False}, "expose_routes_to_vswitch": expose}
@@ -135,7 +146,7 @@ def _acted(call: Call, data: Data, command: str) -> Answer:
 
 def add_subnet(call: Call) -> Answer:
     data = call.target(KIND)
-    data["subnets"].append(_subnet(data, call.body))
+    data["subnets"].append(_subnet(call, data, call.body))
     return _acted(call, data, "add_subnet")
 
 

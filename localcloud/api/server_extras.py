@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from localcloud import catalog
 from localcloud.api.call import Call
@@ -60,6 +61,16 @@ def reset_password(call: Call) -> Answer:
     return 201, {"action": action, "root_password": password}
 
 
+def request_console(call: Call) -> Answer:
+    """Machines have no screen: nobody answers at that address (`bin/localcloud console` is a shell in the machine)."""
+    server = call.target("server")
+    require_unlocked(call, server)
+    host, token = urlsplit(call.url).netloc, secrets.token_urlsafe(24)
+    url = f"wss://{host}/?server_id={server['id']}&token={token}"
+    action = _acted(call, server, "request_console")
+    return 201, {"action": action, "wss_url": url, "password": secrets.token_urlsafe(9)}
+
+
 def attach_iso(call: Call) -> Answer:
     """Shown by the API; the machines of the local cloud have no drive to boot from."""
     server = call.target("server")
@@ -87,6 +98,7 @@ OPERATIONS = {"reset_password": Operation(work=_set_password)}
 ROUTES: list[Route] = [
     ("POST", "/servers/{id}/actions/enable_rescue", enable_rescue),
     ("POST", "/servers/{id}/actions/disable_rescue", disable_rescue),
+    ("POST", "/servers/{id}/actions/request_console", request_console),
     ("POST", "/servers/{id}/actions/reset_password", reset_password),
     ("POST", "/servers/{id}/actions/attach_iso", attach_iso),
     ("POST", "/servers/{id}/actions/detach_iso", detach_iso),

@@ -182,8 +182,7 @@ SERIES: dict[str, list[str]] = {
 
 
 def metrics(call: Call) -> Answer:
-    call.target(KIND)
-    return 200, metrics_of(call, SERIES)
+    return 200, metrics_of(call, (KIND, call.target(KIND)["id"]), SERIES)
 
 
 ROUTES: list[Route] = [

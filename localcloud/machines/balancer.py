@@ -124,6 +124,11 @@ def health(paths: Paths, balancer_id: int) -> dict[tuple[str, int], str]:
     return haproxy.servers(_ask(_folder(paths, balancer_id)))
 
 
+def counters(paths: Paths, balancer_id: int) -> dict[str, float]:
+    """What it did, for metrics; empty if HAProxy does not answer."""
+    return haproxy.totals(_ask(_folder(paths, balancer_id)))
+
+
 def _wait(paths: Paths, spec: LoadBalancerSpec) -> None:
     """Return once HAProxy knows exactly the targets and services of the specification."""
     wanted = {(ip, service["listen_port"]) for ip in spec.targets for service in spec.services}

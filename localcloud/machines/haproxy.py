@@ -115,6 +115,16 @@ def servers(stats: str) -> dict[tuple[str, int], str]:
     return found
 
 
+def totals(stats: str) -> dict[str, float]:
+    """Counters of all services together, from what `show stat` answers; empty if that is nothing."""
+    columns = {
+        "open_connections": "scur", "connections_per_second": "stot", "requests_per_second": "req_tot",
+        "bandwidth.in": "bin", "bandwidth.out": "bout",
+    }  # fmt: skip
+    rows = [row for row in csv.DictReader(io.StringIO(stats.removeprefix("# "))) if row["svname"] == "FRONTEND"]
+    return {name: sum(float(row[column] or 0) for row in rows) for name, column in columns.items()} if rows else {}
+
+
 def _health(status: str, check: str) -> str:
     """HAProxy takes a server for up until its first check has ended; Hetzner calls that unknown."""
     if check.lstrip("* ") in ("", "INI", "UNK"):

@@ -25,6 +25,7 @@ from localcloud.machines import (
     output,
     records,
     router,
+    usage,
     volumes,
 )
 from localcloud.machines.boot import Boot
@@ -199,6 +200,12 @@ class RealBackend:
 
     def target_health(self, balancer_id: int) -> dict[tuple[str, int], str]:
         return balancer.health(self.paths, balancer_id)
+
+    def server_counters(self, server_id: int) -> dict[str, float]:
+        return usage.server(self.paths.server(server_id), server_id)
+
+    def balancer_counters(self, balancer_id: int) -> dict[str, float]:
+        return balancer.counters(self.paths, balancer_id)
 
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
         with self._server(server_id):

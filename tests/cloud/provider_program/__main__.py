@@ -69,16 +69,15 @@ private = hcloud.Server(
     networks=[{"network_id": network_id, "ip": "10.0.1.7"}],
     opts=pulumi.ResourceOptions(depends_on=[subnet]),
 )
-pulumi.export("ipv4", main.ipv4_address)
-pulumi.export("ipv6", main.ipv6_address)
-pulumi.export("device", volume.linux_device)
 
 balancer = hcloud.LoadBalancer("lb", load_balancer_type="lb11", location=location, labels=labels)
 balancer_id = balancer.id.apply(int)
 balancer_net = hcloud.LoadBalancerNetwork("lb-net", load_balancer_id=balancer_id, subnet_id=subnet.id)
-uploaded = {"certificate": config.require("certificate"), "private_key": config.require("certificate_key")}
-certificate = hcloud.UploadedCertificate("uploaded", **uploaded, labels=labels)
-hcloud.Certificate("old-name", **uploaded, labels=labels)  # the same resource under its earlier name
+chain, chain_key = config.require("certificate"), config.require("certificate_key")
+certificate = hcloud.UploadedCertificate("uploaded", certificate=chain, private_key=chain_key, labels=labels)
+hcloud.Certificate(
+    "old-name", certificate=chain, private_key=chain_key, labels=labels
+)  # the same resource under its earlier name
 zone = hcloud.Zone("zone", name="example.com", mode="primary", ttl=config.require_int("ttl"), labels=labels)
 hcloud.ManagedCertificate(
     "managed", domain_names=["example.com", "*.example.com"], labels=labels,
@@ -128,3 +127,7 @@ hcloud.StorageBoxSubaccount(
     "box-user", storage_box_id=box_id, home_directory="backups", password=config.require("password"),
     access_settings={"readonly": config.require("environment") == "prod"}, labels=labels,
 )  # fmt: skip
+
+pulumi.export("ipv4", main.ipv4_address)
+pulumi.export("ipv6", main.ipv6_address)
+pulumi.export("device", volume.linux_device)

@@ -91,12 +91,28 @@ def test_the_bucket_refills_at_one_a_second() -> None:
 class TestRateLimit:
     @pytest.fixture
     def settings(self) -> Settings:
-        return Settings(rate_limit=True)
+        return Settings(rate_limit=3600)
 
     def test_it_is_enforced_when_told_so(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         assert rig.ask("GET", "/servers", status=200)
         monkeypatch.setattr(Buckets, "take", lambda self, project, moment: (0, 4600, False))
         assert rig.error("GET", "/servers") == (429, "rate_limit_exceeded")
+
+
+class TestSmallLimit:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(rate_limit=2)
+
+    def test_the_headers_tell_when_there_is_room_again(self, rig: Rig) -> None:
+        with rig.http() as http:
+            answers = [http.get("/servers") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert [answer.headers["ratelimit-limit"] for answer in answers] == ["2"] * 3
+        assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
+        other = rig.cloud.store.add_token(rig.cloud.store.add_project("other"))
+        with rig.http(other) as http:  # each project has its own
+            assert http.get("/servers").status_code == 200
 
 
 def test_projects_do_not_see_each_other(rig: Rig) -> None:

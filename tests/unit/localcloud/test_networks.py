@@ -35,6 +35,11 @@ def test_fields_and_refusals(rig: Rig) -> None:
     ):
         assert rig.error("POST", f"{path}/add_subnet", {**SUBNET, **fields}) == (422, "invalid_input"), fields
     rig.done(rig.ask("POST", f"{path}/add_subnet", {"type": "cloud", "network_zone": "eu-central"}, 201))
+    vswitch = {"ip_range": "10.0.2.0/24", "type": "vswitch", "network_zone": "eu-central", "vswitch_id": 7}
+    rig.done(rig.ask("POST", f"{path}/add_subnet", vswitch, 201))
+    again = {**vswitch, "ip_range": "10.0.3.0/24"}
+    assert rig.error("POST", f"{path}/add_subnet", again) == (422, "vswitch_id_already_used")
+    rig.done(rig.ask("POST", f"{path}/delete_subnet", {"ip_range": "10.0.2.0/24"}, 201))
     rig.done(rig.ask("POST", f"{path}/add_route", {"destination": "10.100.0.0/16", "gateway": "10.0.1.5"}, 201))
     assert (
         rig.error("POST", f"{path}/add_route", {"destination": "1.0.0.0/8", "gateway": "1.1.1.1"})[1] == "invalid_input"

@@ -252,6 +252,15 @@ def test_server_without_interfaces_comes_up_after_an_attach(rig: Rig) -> None:
     assert status(rig, server) == "running"
 
 
+def test_a_console_is_promised_as_on_hetzner(rig: Rig) -> None:
+    server = make(rig)
+    answer = rig.client().servers.get_by_id(server["id"]).request_console()
+    assert answer.wss_url.startswith("wss://127.0.0.1:")
+    assert f"server_id={server['id']}" in answer.wss_url
+    assert answer.action.command == "request_console"
+    assert answer.password
+
+
 def test_metrics_through_the_client(rig: Rig) -> None:
     server = make(rig)
     client = rig.client()
