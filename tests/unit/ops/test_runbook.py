@@ -1,4 +1,4 @@
-"""Each command of docs/runbook.md is one that exists: make's targets with their variables, sekha-backup's with its options."""
+"""Each command of docs/runbook.md exists: make's targets with their variables, sekha-backup's with its options."""
 
 from __future__ import annotations
 
