@@ -189,3 +189,6 @@ proof-lost-volume: ## server lost, then the volume too: refused, then accepted, 
 
 proof-docker: ## the Docker stack on a Docker engine inside a machine of the local cloud (10 minutes)
 	@$(RUN) --dev --tools python -m proof.docker
+
+proof-firewall: ## firewall rules x packets on three machines: expected, measured, IPv4, IPv6, open connections (2 minutes)
+	@$(RUN) --dev python -m proof.firewall

@@ -8,6 +8,9 @@ OBJECTS_PORT = 9000
 OUTAGE_PORT = 9009  # of localcloud.object_outage, where the object store's port leads during an outage
 GATEWAY = "172.31.1.1"  # as on Hetzner
 GATEWAY6 = "fe80::1"
+GATEWAY_MAC = (
+    "d2:5e:6b:68:a0:01"  # fixed: a bridge takes another one whenever its ports change, and machines keep the old
+)
 METADATA = "169.254.169.254"
 UPLINK_NET = "100.64.0.0/30"
 UPLINK_HOST = "100.64.0.1"

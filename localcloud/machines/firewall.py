@@ -31,9 +31,11 @@ add map {TABLE} in6 {{ type ipv6_addr : verdict; flags interval; }}
 add map {TABLE} out6 {{ type ipv6_addr : verdict; flags interval; }}
 add chain {TABLE} egress
 add chain {TABLE} input {{ type filter hook input priority 0; policy accept; }}
+add chain {TABLE} output {{ type filter hook output priority 0; policy accept; }}
 add chain {TABLE} forward {{ type filter hook forward priority 0; policy drop; }}
 flush chain {TABLE} egress
 flush chain {TABLE} input
+flush chain {TABLE} output
 flush chain {TABLE} forward
 table {TABLE} {{
   chain egress {{
@@ -50,6 +52,9 @@ table {TABLE} {{
     ip saddr vmap @out4
     ip daddr {a.OBJECTS_IP} tcp dport {{ {a.OBJECTS_PORT}, {a.OUTAGE_PORT} }} accept
     reject with icmpx admin-prohibited
+  }}
+  chain output {{
+    icmpv6 type nd-redirect drop comment "machines must not try each other directly; IPv4 has a setting for it"
   }}
   chain forward {{
     ct state established,related accept

@@ -62,7 +62,7 @@ def up(paths: Paths) -> None:
         f"link set {a.UPLINK_PEER} up mtu {mtu}",
         f"route replace default via {a.UPLINK_HOST}",
         f"addr replace {a.OBJECTS_IP}/32 dev lo",
-        f"link set {a.BRIDGE} up mtu {mtu}",
+        f"link set {a.BRIDGE} address {a.GATEWAY_MAC} up mtu {mtu}",
         f"addr replace {a.GATEWAY}/32 dev {a.BRIDGE}",
         f"addr replace {a.METADATA}/32 dev {a.BRIDGE}",
         f"route replace {a.PUBLIC_NET} dev {a.BRIDGE} src {a.GATEWAY}",

@@ -116,6 +116,10 @@ class LocalCloud:
         state = read_json(self.folder(server_id) / "state.json")
         return int(state["boots"]) if state and guest.leader(self.folder(server_id)) else 0
 
+    def ping(self, server_id: int, ip: str) -> bool:
+        """True if the machine gets an answer from there."""
+        return " 0% packet loss" in self.inside(server_id, f"ping -c 2 -i 0.2 -W 2 {ip}", check=False)
+
     def ssh(self, ip: str, command: str) -> str:
         """What a command prints over SSH from the host."""
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=5"]

@@ -134,6 +134,12 @@ def test_firewalls_filter_the_public_interface_and_change_in_place(local_cloud: 
     local_cloud.inside(id_of(first), "setsid python3 -m http.server 8080 >/dev/null 2>&1 </dev/null &")
     wait_for(lambda: connects(ip_of(first), 8080), 30, "web server")
 
+    assert second.public_net is not None
+    assert second.public_net.ipv6 is not None
+    ipv6 = str(second.public_net.ipv6.ip).replace("/64", "1")
+    wait_for(lambda: local_cloud.ping(id_of(first), ipv6), 60, "IPv6 between machines")
+    assert ipv6 not in local_cloud.inside(id_of(first), "ip -6 neigh"), "no redirect to a neighbour out of reach"
+
     def second_connects(port: int) -> bool:
         command = f"timeout 2 bash -c 'exec 3<>/dev/tcp/{ip_of(first)}/{port}' 2>/dev/null && echo yes || echo no"
         return local_cloud.inside(id_of(second), command) == "yes\n"
