@@ -11,6 +11,9 @@ help: ## what there is
 up: ## bring up STACK; for `local` on a local cloud of its own
 	@SEKHA_STARTED=$$(date +%s.%N) $(RUN) --tools python -m ops up --stack $(STACK)
 
+localcloud: ## the local cloud alone, for clients of your own (localcloud/README.md)
+	@bin/localcloud up
+
 init: ## generate the secrets of STACK (API key, stack key, signing key) into Pulumi.STACK.yaml
 	@$(RUN) --tools python -m ops init --stack $(STACK)
 

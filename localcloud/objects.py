@@ -57,12 +57,12 @@ def users_file(node_access: str, node_secret: str) -> str:
 
 
 def binary() -> str:
-    """Path of versitygw: from PATH, else from the toolchain. BackendError when there is none."""
+    """Path of versitygw: from PATH, else made by the toolchain, it alone. BackendError when there is none."""
     found = shutil.which("versitygw")
     if found:
         return found
     if TOOLCHAIN.exists():
-        done = subprocess.run([str(TOOLCHAIN)], stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([str(TOOLCHAIN), "versitygw"], stdout=subprocess.PIPE, text=True, check=False)
         file = Path(done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "/nonexistent") / "versitygw"
         if done.returncode == 0 and file.exists():
             return str(file)

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ SOURCES = (
     Path(golang.__file__),
     Path(steps.__file__),
 )
+Builder = Callable[[Path, Path, Path, dict[str, str]], None]  # of a part: Go, sources, target folder, environment
 
 
 def cache_folder() -> Path:
@@ -80,6 +81,24 @@ def lock(file: Path) -> Iterator[None]:
         yield
 
 
+def part_folder(parts: Path, name: str, go_identity: str) -> Path:
+    """Return where the Go-built part `name` is kept, once it was built."""
+    return parts / f"{name}-{key((golang.GO_SOURCES / name, Path(golang.__file__)), go_identity)}"
+
+
+def build_part(folder: Path, name: str, build: Builder, work: Path, go: Path, env: dict[str, str]) -> None:
+    """Make a part's folder unless it is there."""
+    if folder.is_dir():
+        return
+    sources = work / "sources"
+    if not sources.is_dir():
+        shutil.copytree(golang.GO_SOURCES, sources, ignore=shutil.ignore_patterns("*.json"))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    (work / name).mkdir()
+    build(go, sources, work / name, env)
+    (work / name).rename(folder)
+
+
 def make(
     prefix: Path, work: Path, parts: Path, pulumi: Path | None, go: Path | None, go_identity: str, ways: tuple[str, ...]
 ) -> dict[str, str]:
@@ -110,16 +129,11 @@ def make(
 
     go = go or golang.install_go(work)
     env = golang.go_environment(go, work / "go")
-    sources = work / "sources"
-    shutil.copytree(golang.GO_SOURCES, sources, ignore=shutil.ignore_patterns("*.json"))
 
-    def add(name: str, target: Path, build: Callable[[Path, Path, Path, dict[str, str]], None]) -> None:
+    def add(name: str, target: Path, build: Builder) -> None:
         """Put the Go-built part `name` into `target`; an earlier toolchain's is taken if it was made of the same."""
-        folder = parts / f"{name}-{key((golang.GO_SOURCES / name, Path(golang.__file__)), go_identity)}"
-        if not folder.is_dir():
-            (work / name).mkdir()
-            build(go, sources, work / name, env)
-            (work / name).rename(folder)
+        folder = part_folder(parts, name, go_identity)
+        build_part(folder, name, build, work, go, env)
         shutil.copytree(folder, target, copy_function=os.link, dirs_exist_ok=True)
 
     if pulumi is None:
@@ -174,10 +188,27 @@ def toolchain() -> Path:
     return prefix
 
 
-def main() -> int:
-    """Print the toolchain's bin folder; return the exit code."""
+def versitygw() -> Path:
+    """Return the folder of versitygw alone, making it first if it isn't there: a local cloud needs nothing else."""
+    base = cache_folder() / "toolchain"
+    go, go_identity = golang.find_go(os.environ.get("PATH", ""))
+    folder = part_folder(base / "parts", "versitygw", go_identity)
+    if not folder.is_dir():
+        base.mkdir(parents=True, exist_ok=True)
+        with (
+            lock(base / ".lock"),
+            tempfile.TemporaryDirectory(prefix=".work-", dir=base, ignore_cleanup_errors=True) as t,
+        ):
+            go = go or golang.install_go(Path(t))
+            env = golang.go_environment(go, Path(t) / "go")
+            build_part(folder, "versitygw", golang.build_versitygw, Path(t), go, env)
+    return folder
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Print the toolchain's bin folder, or with `versitygw` that program's alone; return the exit code."""
     try:
-        print(toolchain() / "bin")
+        print(versitygw() if list(arguments) == ["versitygw"] else toolchain() / "bin")
     except ToolchainError as error:
         say(str(error))
         return 1
@@ -185,4 +216,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
