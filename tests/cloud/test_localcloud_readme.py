@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.commands.common import MARK
+
 REPO = Path(__file__).parent.parent.parent
 PAGE = REPO / "localcloud" / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\S+)\n")
-KNOWN = {"sh": "run here", "console": "not run", "Server 8 created": "a file", "yaml": "a file", "hcl": "a file"}
+KNOWN = {"sh": "run here", "console": "not run", "python": "a file", "yaml": "a file", "hcl": "a file"}
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -65,7 +67,8 @@ def env(tmp_path: Path) -> Iterator[dict[str, str]]:
         "SEKHA_CACHE": str(tmp_path / "cache"), "PWD": str(work),
     }  # fmt: skip
     yield {**{name: text for name, text in os.environ.items() if not name.startswith("HCLOUD_")}, **own}
-    subprocess.run([work / "bin" / "localcloud", "down"], env={**os.environ, **own}, check=False)
+    if (tmp_path / "cloud" / MARK).exists():
+        subprocess.run([work / "bin" / "localcloud", "down"], env={**os.environ, **own}, check=False)
 
 
 def test_the_commands_of_the_page(env: dict[str, str]) -> None:
