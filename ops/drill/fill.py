@@ -40,6 +40,18 @@ FINGERPRINT = (
     "SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(id::text || content, 0)), 0) FROM messages "
     "WHERE conversation_id IN (SELECT id FROM conversations WHERE folder = '/bulk')"
 )
+ARCHIVED = """
+p='setpriv --reuid=postgres --regid=postgres --init-groups /usr/lib/postgresql/17/bin/psql -X -q -At -h /run/postgresql'
+[[ -z "${2:-}" ]] || $p -c "select pg_logical_emit_message(true, 'drill', 'here')" >/dev/null
+began=$(date +%s.%N) end=$((SECONDS + $1)) want=$($p -c 'select pg_walfile_name(pg_current_wal_lsn())')
+while ((SECONDS < end)); do
+  have=$($p -c 'select last_archived_wal from pg_stat_archiver')
+  [[ "${have:0:24}" < "$want" ]] || { echo "$(date +%s.%N) $began"; exit 0; }
+  sleep 0.1
+done
+echo "$want is not in the archive yet" >&2
+exit 1
+"""
 DIM = 384
 BATCH = 100_000_000  # characters of one transaction
 VARIETY = 8_000_000  # characters before any is used again: far beyond what a compressor remembers
@@ -89,16 +101,11 @@ def indexed_within(machine: Machine, seconds: int) -> float:
     return int(machine.run(loop, timeout=seconds * 2 + 60)) / 2
 
 
-def archived_within(machine: Machine, seconds: int = 90) -> float:
-    """Seconds until all that is written now is in the bucket's archive. Raises OperatorError after `seconds`."""
-    loop = (
-        "began=$(date +%s.%N); p='setpriv --reuid=postgres --regid=postgres --init-groups psql -X -q -At'; "
-        "want=$($p -c 'select pg_walfile_name(pg_current_wal_lsn())'); "
-        "for i in $(seq $1); do "
-        "have=$($p -c 'select last_archived_wal from pg_stat_archiver'); "
-        '[[ "${have:0:24}" > "$want" || "${have:0:24}" == "$want" ]] && { echo "$(date +%s.%N) $began"; exit 0; }; '
-        "sleep 0.1; done; exit 1"
-    )
-    command = f"bash -c {shlex.quote(loop)} - {seconds * 10}"
-    end, began = (float(part) for part in machine.run(command, timeout=seconds * 2 + 60).split())
+def archived_within(machine: Machine, seconds: int = 90, mark: bool = True) -> float:
+    """Seconds until all that is written now is in the bucket's archive. Raises OperatorError after `seconds`.
+
+    Without `mark` something has to have been written just before: a segment without news is not archived.
+    """
+    command = f"bash -c {shlex.quote(ARCHIVED)} - {seconds} {'mark' if mark else ''}"
+    end, began = (float(part) for part in machine.run(command, timeout=seconds + 60).split())
     return end - began
