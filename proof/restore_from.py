@@ -95,9 +95,9 @@ def main() -> int:
     finally:
         Cloud(DRILL).pull_plug()
         Cloud(DRILL).lose_everything()
-        begin({})
         for name in SECRETS.values():
             engine_of(DRILL).capture("config", "rm", f"sekha:{name}")
+        begin({})
         os.environ.pop("SSL_CERT_FILE", None)
         up.up(LOCAL)
     url, key, machine = service(LOCAL)
