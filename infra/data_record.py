@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from infra.restore_settings import POSTGRES
+
 Record = Mapping[str, Any]
 
 
@@ -41,15 +43,25 @@ def expects(record: Record, device: str, restorable: bool = False) -> str:
     return "expected"
 
 
+def refuse_other_kind(record: Record, database: str) -> None:
+    """Raises LostDataError when the stack's data are in another kind of database than is wanted now."""
+    there = record.get("database", POSTGRES)
+    if record.get("device") and not record.get("ended") and there != database:
+        raise LostDataError(
+            f"sekha:database is {database}, and this stack's data are in {there}: nothing was changed. Set it back to "
+            f"{there}; to move to {database}, make a new stack and bring the data over (docs/backup.md)"
+        )
+
+
 def published(record: Record, generation: int) -> dict[str, Any]:
     """The record once `generation` is published."""
     return {**record, "generation": generation}
 
 
-def served(record: Record, generation: int, device: str) -> dict[str, Any]:
-    """The record once `generation` serves from `device`."""
+def served(record: Record, generation: int, device: str, database: str = POSTGRES) -> dict[str, Any]:
+    """The record once `generation` serves from `device`, its data in `database`."""
     kept = {key: value for key, value in record.items() if key != "ended"}
-    return {**kept, "generation": generation, "device": device, "served": generation}
+    return {**kept, "generation": generation, "device": device, "served": generation, "database": database}
 
 
 def ended(record: Record) -> dict[str, Any]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infra import naming, sizing
+from infra import naming, restore_settings, roles, sizing
 from infra.catalog import Catalog
 from infra.config_reader import PROJECT, Problem, SettingsError
 from infra.settings import Settings
 
-ROLES = ("base", "backup", "postgres", "chroma", "sekha", "caddy")
+ROLES = roles.ORDER
+DATABASE_URLS = {
+    restore_settings.POSTGRES: "postgresql:///sekha?host=/var/run/postgresql",
+    restore_settings.SQLITE: "sqlite:///srv/sekha/sqlite/sekha.db",
+}
 ANYWHERE = ("0.0.0.0/0", "::/0")
 NETWORK, SUBNET, NODE_ADDRESS = "10.0.0.0/16", "10.0.1.0/24", "10.0.1.10"
 PRIVATE_SUBNET = "10.0.129.0/24"  # where a cloud tells subnets with a way in from those without
@@ -105,7 +109,7 @@ def plan(settings: Settings, catalog: Catalog) -> Plan:
         stack=settings.stack,
         cloud=settings.cloud,
         topology="single",
-        node=Node(naming.node(settings.stack, 1), 1, ROLES),
+        node=Node(naming.node(settings.stack, 1), 1, roles_of(settings)),
         demand=need,
         choices=_choices(settings, catalog, need),
         firewall=_firewall(settings, catalog),
@@ -120,6 +124,11 @@ def plan(settings: Settings, catalog: Catalog) -> Plan:
         bucket=BucketPlace(settings.bucket.name, settings.bucket.region),
         root_gb=catalog.root_gb,
     )
+
+
+def roles_of(settings: Settings) -> tuple[str, ...]:
+    """A single server's roles, in order."""
+    return roles.SQLITE_ORDER if settings.database == restore_settings.SQLITE else ROLES
 
 
 def _volume(need: sizing.Demand, catalog: Catalog) -> int:
@@ -202,6 +211,8 @@ def role_variables(plan: Plan, settings: Settings, catalog: Catalog, choice: Cho
         "admin_cidrs": list(settings.admin_cidrs),
         "metrics_cidrs": list(settings.metrics_cidrs),
         "ssh_open": bool(settings.admin_cidrs) and catalog.admin_ssh,
+        "database": settings.database,
+        "database_url": DATABASE_URLS[settings.database],
         "restore": settings.backups.restore,
         "restore_to": settings.backups.restore_to,
         "restore_from": settings.backups.orders(),

@@ -30,6 +30,7 @@ from infra.clouds import CloudError, Machine, Placement
 from infra.config_reader import PROJECT
 from infra.cost import Cost
 from infra.plan import Plan
+from infra.restore_settings import SQLITE
 from infra.settings import DOCKER, Settings, SettingsError, parse
 
 COST_BEFORE = "SEKHA_COST_BEFORE"
@@ -103,6 +104,7 @@ def roll_out(settings: Settings, offer: Catalog, made: Plan, placement: Placemen
         needed.append(Bucket(settings.stack, place.endpoint, place.name, principal, [machine.node], settings.protect))
     variables = plan.role_variables(made, settings, offer, placement.choice)
     wheels = release_bundle.wheelhouse(cache())
+    programs = [release_bundle.litestream()] if settings.database == SQLITE else []
 
     def bundle(known: list[str]) -> release_bundle.Bundle:
         address, device = known
@@ -115,7 +117,9 @@ def roll_out(settings: Settings, offer: Catalog, made: Plan, placement: Placemen
                 "service_version": release_bundle.service_version(wheels),
             },
             wheels,
+            made.node.roles,
             sealed=sealed(settings),
+            programs=programs,
         )
         release.stage_blobs(result, release.blob_folder(settings.stack))
         return result

@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from infra import backups, data_record, object_store, release_facts, release_rollout, release_sign
+from infra import backups, data_record, object_store, release_facts, release_rollout, release_sign, restore_settings
 from infra.object_store import DESIRED, GENERATIONS, STATUS, Store, StoreConfig
 from infra.release_bundle import Bundle, hash_of_modules
 from infra.release_rollout import ReleaseError, Wanted
@@ -23,6 +23,7 @@ from infra.release_rollout import ReleaseError, Wanted
 INPUTS = ("node", "instance_id", "address", "device", "domain", "release", "contents", "signer", "code")
 CODE = (
     "backups.py",
+    "restore_settings.py",
     "data_record.py",
     "release.py",
     "release_facts.py",
@@ -70,6 +71,7 @@ class ReleaseProvider(ResourceProvider):
         self.signing_key: str = get("signingKey")
         self.node_secret: str = get("nodeSecretKey") or ""
         self.restore: str = get("restore") or "auto"
+        self.database: str = get("database") or restore_settings.POSTGRES
         self.stack_key: str = get("stackKey")
         self.timeout = float(get("releaseTimeout") or 900)
 
@@ -97,7 +99,8 @@ class ReleaseProvider(ResourceProvider):
         record = store.read_json(GENERATIONS + node)
         try:
             stack = json.loads(props["contents"])["stack"]
-            restorable = self.restore != "never" and backups.any_there(store, stack, self.stack_key)
+            restorable = self.restore != "never" and backups.any_there(store, stack, self.stack_key, self.database)
+            data_record.refuse_other_kind(record, self.database)
             data = data_record.expects(record, props["device"], restorable)
         except data_record.LostDataError as error:
             raise ReleaseError(f"{node}: {error}. `make up` says what is known of them, and how to go on") from None
@@ -122,7 +125,7 @@ class ReleaseProvider(ResourceProvider):
             facts=lambda: told(store, node, text, props["address"]),
             answers=lambda: release_facts.answers(props["address"]),
         )  # fmt: skip
-        store.write_json(GENERATIONS + node, data_record.served(record, generation, props["device"]))
+        store.write_json(GENERATIONS + node, data_record.served(record, generation, props["device"], self.database))
         needed = public_check(props["domain"], props["address"], beacon.get("ca_pem"))
         stages = {name: row.get("seconds") for name, row in beacon.get("stages", {}).items()}
         return {

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +41,14 @@ def build(
     names: Sequence[str] = roles.ORDER,
     root: Path = ROLES,
     sealed: bytes = b"",
+    programs: Sequence[Path] = (),
 ) -> Bundle:
-    """The release of one machine: its agent, its roles rendered with `variables`, the wheelhouse's files, and what
-    release_secrets.encrypt made (`sealed`; empty: no secrets).
+    """The release of one machine: its agent, its roles rendered with `variables`, the wheelhouse's files, what
+    release_secrets.encrypt made (`sealed`; empty: no secrets), and `programs`, which come as bin/NAME.
 
     The id is the hash of everything in it, rendered with a placeholder where the id itself appears. Raises RoleError.
     """
-    files, blobs = _files(wheelhouse)
+    files, blobs = _files(wheelhouse, programs)
     agent, secrets = release_agent.build(root), None
     program = {"sha256": hashlib.sha256(agent).hexdigest(), "size": len(agent)}
     blobs[str(program["sha256"])] = agent
@@ -73,13 +75,15 @@ def _step(role: roles.RenderedRole) -> dict[str, Any]:
     return {"stage": role.stage, "role": role.role, "units": list(role.units), "check": role.check}
 
 
-def _files(wheelhouse: Path) -> tuple[list[dict[str, Any]], dict[str, Path | bytes]]:
+def _files(wheelhouse: Path, programs: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[str, Path | bytes]]:
     rows, blobs = [], {}
-    for path in [wheelhouse / "chroma.txt", wheelhouse / "service.txt", *sorted(wheelhouse.glob("wheels/*.whl"))]:
+    wheels = [wheelhouse / "chroma.txt", wheelhouse / "service.txt", *sorted(wheelhouse.glob("wheels/*.whl"))]
+    named = [(path, str(path.relative_to(wheelhouse)), "0644") for path in wheels]
+    for path, name, mode in [*named, *((path, f"bin/{path.name}", "0755") for path in programs)]:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = path.stat().st_size
-        rows.append({"path": str(path.relative_to(wheelhouse)), "sha256": digest, "size": size, "mode": "0644"})
+        rows.append({"path": name, "sha256": digest, "size": size, "mode": mode})
         blobs[digest] = path
     return rows, dict(blobs)
 
@@ -100,6 +104,17 @@ def wheelhouse(cache: Path) -> Path:
         subprocess.run([str(REPO / "app" / "build-wheelhouse"), str(folder)], check=True, stdout=subprocess.DEVNULL)
         (folder / ".complete").touch()
     return folder
+
+
+def litestream() -> Path:
+    """The program that a SQLite machine's release brings: SEKHA_LITESTREAM, else built from its Go module, once.
+
+    Raises subprocess.CalledProcessError when it can't be built; tools/litestream_build.py says why on standard error.
+    """
+    if given := os.environ.get("SEKHA_LITESTREAM"):
+        return Path(given)
+    command = [sys.executable, "-m", "tools.litestream_build"]
+    return Path(subprocess.run(command, check=True, cwd=REPO, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
 def service_version(wheelhouse: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the config says about backups and restoring: the checks and the typed result."""
+"""What the config says about the database, its backups and restoring: the checks and the typed result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from infra.config_reader import PROJECT, Reader
 KEYS = ("restore", "restoreFrom", "restoreTo", "archiveTimeout")
 SECRET_KEYS = ("restoreStackKey", "restoreAccessKey", "restoreSecretKey")
 MODES = ("auto", "never")
+POSTGRES, SQLITE = DATABASES = ("postgres", "sqlite")
 ARCHIVE_TIMEOUT = 4  # seconds; with the second it takes to notice and one upload: at most 5 s and one upload are lost
+SYNC_SECONDS = 1  # the same for SQLite, where it costs no segment of 4 MB
 SOURCE_PARTS = ("stack", "endpoint", "region", "name", "addressing", "ca")
 
 
@@ -56,7 +58,16 @@ def _text(value: str) -> str:
     return value
 
 
-def read_backups(read: Reader, encrypted: Collection[str] | None) -> Backups:
+def read_database(read: Reader, docker: bool) -> str:
+    """Which database serves; a problem is noted in `read`."""
+    key, value = f"{PROJECT}:database", read.config.get(f"{PROJECT}:database", POSTGRES)
+    database = read.checked(key, value, value, lambda text: checks.known("database", DATABASES, text), POSTGRES)
+    if database == SQLITE and docker:
+        read.note(key, value, "a Docker stack's database is PostgreSQL in a container: leave the key out")
+    return database
+
+
+def read_backups(read: Reader, encrypted: Collection[str] | None, database: str = POSTGRES) -> Backups:
     """The backup part of the settings; problems are noted in `read`."""
     mode = read.config.get(f"{PROJECT}:restore", "auto")
     mode = read.checked(f"{PROJECT}:restore", mode, mode, lambda value: checks.known("mode", MODES, value), "auto")
@@ -88,6 +99,7 @@ def read_backups(read: Reader, encrypted: Collection[str] | None) -> Backups:
         restore=mode,
         restore_to=read.text("restoreTo", moment),
         restore_from=source,
-        archive_timeout=read.integer("archiveTimeout", ARCHIVE_TIMEOUT, checks.between(1, 3600, "seconds")),
+        archive_timeout=read.integer("archiveTimeout", 0, checks.between(0, 3600, "seconds"))
+        or (SYNC_SECONDS if database == SQLITE else ARCHIVE_TIMEOUT),
         source_secrets=secrets,
     )

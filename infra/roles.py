@@ -1,8 +1,9 @@
 """cloud-init/ROLE/ -> the cloud-config documents that a release applies to a machine.
 
 A role is a folder: `role.yaml` (a cloud-config, rendered with Jinja2), `files/` (what it puts on the machine, at its
-path there; a name ending in .j2 is rendered), `files.yaml` (optional; path -> owner, permissions, early) and
-`meta.yaml` (stage, packages, units, check, variables). A role sees the variables that its meta.yaml declares.
+path there; a name ending in .j2 is rendered), `files.yaml` (optional; path -> owner, permissions, early, and `when`: an
+expression of variables, the file is left out where it is false) and `meta.yaml` (stage, packages, units, check,
+variables). A role sees the variables that its meta.yaml declares.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import yaml
 
 CLOUD_INIT = Path(__file__).resolve().parent.parent / "cloud-init"
 ORDER = ("base", "backup", "postgres", "chroma", "sekha", "caddy")
+SQLITE_ORDER = ("base", "backup", "sqlite", "chroma", "sekha", "caddy")
 STAGES = ("packages", "restore", "database", "vectors", "service", "tls")
 META_KEYS = {"stage", "packages", "units", "check", "variables"}
-FILE_KEYS = {"owner", "permissions", "early"}
+FILE_KEYS = {"owner", "permissions", "early", "when"}
 
 
 class RoleError(ValueError):
@@ -124,12 +126,23 @@ def _files(role_dir: Path, variables: Mapping[str, object]) -> list[tuple[dict[s
         if unknown := sorted(set(options) - FILE_KEYS):
             raise RoleError(f"{listed}: {path}: unknown keys {', '.join(unknown)}")
         early = bool(options.pop("early", False))
+        if not _holds(options.pop("when", "true"), variables, listed):
+            continue
         mode = "0755" if source.stat().st_mode & 0o100 else "0644"
         content = _render(source, variables) if source.suffix == ".j2" else source.read_text(encoding="utf-8")
         entries.append(({"path": path, "content": content, "permissions": mode, **options}, early))
     if settings:
         raise RoleError(f"{listed}: no such file under files/: {', '.join(sorted(settings))}")
     return entries
+
+
+def _holds(expression: str, variables: Mapping[str, object], where: Path) -> bool:
+    """Whether a Jinja expression of the role's variables is true. Raises RoleError."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701
+    try:
+        return bool(environment.compile_expression(expression, undefined_to_none=False)(**variables))
+    except jinja2.TemplateError as error:
+        raise RoleError(f"{where}: when: {expression}: {error}") from error
 
 
 def _load(path: Path, known: set[str]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ SECRET_KEYS = (
 )
 KEYS = (
     "cloud",
+    "database",
     "conversations",
     "messagesPerConversation",
     "regions",
@@ -106,6 +107,7 @@ class Settings:
     secrets: Secrets
     docker_host: str = ""
     images: Mapping[str, str] = field(default_factory=dict)
+    database: str = restore_settings.POSTGRES
 
     @property
     def docker_address(self) -> str:
@@ -179,6 +181,7 @@ def parse(
     docker_host = (config.get("docker:host") or environ.get("DOCKER_HOST") or LOCAL_DOCKER) if cloud == DOCKER else ""
     if docker_host:
         read.checked("docker:host", docker_host, docker_host, checks.docker_host, "")
+    database = restore_settings.read_database(read, cloud == DOCKER)
     store_keys = cloud_access.of(cloud).keys
 
     def store_key(name: str) -> str:
@@ -204,7 +207,7 @@ def parse(
         release_timeout=read.integer("releaseTimeout", 900, checks.between(60, 7200, "seconds")),
         trusted_signers=read.texts("trustedSigners", checks.signer),
         bucket=Bucket("", "", "", "") if cloud == DOCKER else _bucket(read, cloud, regions),
-        backups=restore_settings.read_backups(read, encrypted),
+        backups=restore_settings.read_backups(read, encrypted, database),
         hcloud_endpoint=read.checked("hcloud:endpoint", endpoint, endpoint, checks.cloud_endpoint, ""),
         secrets=Secrets(
             api_key=read.secret("apiKey", checks.api_key, encrypted),
@@ -218,6 +221,7 @@ def parse(
         ),
         docker_host=docker_host,
         images=_images(read),
+        database=database,
     )
     if read.problems:
         raise SettingsError(read.problems)

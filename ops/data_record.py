@@ -30,6 +30,16 @@ def read(settings: Settings) -> DataRecord:
     return _with_store(settings, look, DataRecord())
 
 
+def refuse_other_kind(settings: Settings) -> None:
+    """Raises OperatorError when the stack's data are in another kind of database than the config says."""
+    none: dict[str, Any] = {}
+    record = _with_store(settings, lambda store: store.read_json(_key(settings)), none)
+    try:
+        data_record.refuse_other_kind(record, settings.database)
+    except data_record.LostDataError as error:
+        raise OperatorError(str(error)) from None
+
+
 def end(settings: Settings) -> None:
     """Note that the data were given up on purpose."""
     _with_store(settings, lambda s: s.write_json(_key(settings), data_record.ended(s.read_json(_key(settings)))), None)
@@ -68,9 +78,8 @@ def wipe(settings: Settings, keep: tuple[str, ...]) -> None:
 
 def restorable(settings: Settings) -> bool:
     """Whether the bucket holds backups of the stack."""
-    return _with_store(
-        settings, lambda store: backups.any_there(store, settings.stack, settings.secrets.stack_key), False
-    )
+    key = settings.secrets.stack_key
+    return _with_store(settings, lambda store: backups.any_there(store, settings.stack, key, settings.database), False)
 
 
 def note(settings: Settings, conversations: int, as_of: str) -> None:

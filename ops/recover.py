@@ -38,6 +38,8 @@ def recover(engine: Engine, *, destroying: bool = False) -> list[str]:
         return []  # the program refuses it, with every reason
     if (cloud := inventory_of(settings.cloud)) is None:
         return []
+    if not destroying:
+        data_record.refuse_other_kind(settings)
     state = json.loads(engine.capture("stack", "export"))
     try:
         decision = look(state, settings, cloud)

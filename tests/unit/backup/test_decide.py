@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from sekha_backup.bring_up import check_target, parse_target
 from sekha_backup.decide import Action, Facts, decide
 from sekha_backup.machine import RefusedError
 from sekha_backup.repository import Backup
-from sekha_backup.restore import check_target, parse_target
 
 EMPTY = {"mode": "auto", "has_data": False, "backups": False, "had_data": False}
 NOON = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)

@@ -114,14 +114,16 @@ def test_port_22_is_open_to_administrators_only() -> None:
     assert ssh.sources == ("203.0.113.7/32",)
 
 
-def test_role_variables_cover_what_the_roles_declare() -> None:
+@pytest.mark.parametrize("database", ["postgres", "sqlite"])
+def test_role_variables_cover_what_the_roles_declare(database: str) -> None:
     from infra.roles import CLOUD_INIT, _load  # the roles' own reading of their meta.yaml
 
-    made = samples.settings(domain="sekha.example.com", adminCidrs=["203.0.113.7/32"])
+    made = samples.settings(domain="sekha.example.com", adminCidrs=["203.0.113.7/32"], database=database)
     planned = plan.plan(made, HETZNER)
     variables = plan.role_variables(planned, made, HETZNER, planned.choices[0])
     later = {"public_ipv4", "data_device", "api_key_hashes", "service_version", "release_dir"}
-    for role in plan.ROLES:
+    assert database in planned.node.roles
+    for role in planned.node.roles:
         meta = CLOUD_INIT / role / "meta.yaml"
         declared = set(_load(meta, {"stage", "packages", "units", "check", "variables"}).get("variables") or {})
         assert declared <= set(variables) | later

@@ -122,4 +122,15 @@ def test_the_bucket_remembers_from_the_first_serving_to_the_end() -> None:
         data_record.expects(record, OTHER)
     assert data_record.expects(data_record.ended(record), OTHER, restorable=True) == "new"
     again = data_record.served(data_record.published(data_record.ended(record), 2), 2, OTHER)
-    assert again == {"generation": 2, "device": OTHER, "served": 2}
+    assert again == {"generation": 2, "device": OTHER, "served": 2, "database": "postgres"}
+
+
+def test_the_kind_of_database_is_for_good() -> None:
+    record = data_record.served({}, 1, DEVICE, "sqlite")
+    data_record.refuse_other_kind(record, "sqlite")
+    data_record.refuse_other_kind({}, "sqlite")
+    data_record.refuse_other_kind(data_record.ended(record), "postgres")
+    with pytest.raises(data_record.LostDataError, match="sekha:database is postgres, and this stack's data are in sql"):
+        data_record.refuse_other_kind(record, "postgres")
+    with pytest.raises(data_record.LostDataError, match="in postgres: nothing was changed"):
+        data_record.refuse_other_kind({"device": DEVICE}, "sqlite")  # of a version that knew no other

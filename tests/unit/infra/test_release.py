@@ -52,6 +52,14 @@ def test_a_bundle_is_complete_and_addressed_by_content(wheelhouse: Path) -> None
         assert hashlib.sha256(content).hexdigest() == digest
 
 
+def test_programs_come_executable_and_make_another_release(wheelhouse: Path, tmp_path: Path) -> None:
+    (tmp_path / "litestream").write_bytes(b"program")
+    made = release_bundle.build(_variables(), wheelhouse, programs=[tmp_path / "litestream"])
+    row = next(file for file in made.manifest["files"] if file["path"] == "bin/litestream")
+    assert (row["mode"], row["size"]) == ("0755", 7)
+    assert made.release != release_bundle.build(_variables(), wheelhouse).release
+
+
 def test_equal_input_is_an_equal_release_and_any_change_another(wheelhouse: Path) -> None:
     first = release_bundle.build(_variables(), wheelhouse)
     assert release_bundle.build(_variables(), wheelhouse).contents == first.contents

@@ -55,7 +55,8 @@ BAD: list[tuple[str, object, str, str, str]] = [
         "make secret STACK=test NAME=restoreStackKey",
     ),
     ("restoreFrom", {"bucket": "prod"}, "sekha:restoreFrom.bucket", "prod", "known: stack, endpoint"),
-    ("archiveTimeout", 0, "sekha:archiveTimeout", "0", "from 1 to 3600 seconds"),
+    ("archiveTimeout", 3601, "sekha:archiveTimeout", "3601", "from 0 to 3600 seconds"),
+    ("database", "mysql", "sekha:database", "mysql", "postgres, sqlite"),
     ("apiKey", "sk-sekha-short", "sekha:apiKey", "(secret of 14 characters)", "at least 32"),
     ("apiKey", "x" * 60, "sekha:apiKey", "(secret of 60 characters)", "sk-sekha-"),
     ("apiKey", None, "sekha:apiKey", "missing", "run: make init STACK=test"),
@@ -152,6 +153,15 @@ def test_good_config_comes_out_typed() -> None:
     assert made.admin_cidrs == ("203.0.113.0/24",)
     assert (made.conversations, made.protect, made.release_timeout) == (20000, False, 900)
     assert "a" * 32 not in repr(made)
+
+
+def test_sqlite_is_chosen_by_a_key_and_not_on_docker() -> None:
+    assert samples.settings().database == "postgres"
+    made = samples.settings(database="sqlite")
+    assert (made.database, made.backups.archive_timeout) == ("sqlite", 1)
+    assert samples.settings(database="sqlite", archiveTimeout=30).backups.archive_timeout == 30
+    with pytest.raises(SettingsError, match="sekha:database = sqlite: a Docker stack's database is PostgreSQL"):
+        samples.settings(database="sqlite", cloud="docker")
 
 
 def test_the_schema_in_pulumi_yaml_is_what_settings_knows() -> None:

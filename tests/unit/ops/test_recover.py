@@ -67,6 +67,7 @@ class Recorder(Engine):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     monkeypatch.setattr(recover, "settings_of", lambda _: samples.settings())
+    monkeypatch.setattr(data_record, "refuse_other_kind", lambda _: None)
     monkeypatch.delenv("ACCEPT_DATA_LOSS", raising=False)
     return Recorder()
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from infra import roles
-from infra.roles import CLOUD_INIT, ORDER, RoleError, render, render_machine
+from infra.roles import CLOUD_INIT, ORDER, SQLITE_ORDER, RoleError, render, render_machine
 from tests.unit.roles.user_data import render_user_data
-from tests.unit.roles.variables import DOMAIN, VARIABLES
+from tests.unit.roles.variables import DOMAIN, SQLITE, VARIABLES
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -67,6 +67,7 @@ def test_render(tmp_path: Path) -> None:
         ({"role": "#cloud-config\npackages: [p]\n"}, {"size": 1}, "packages belong into meta.yaml"),
         ({"files": "/etc/none: {}\n", "etc__a": ""}, {"size": 1}, "no such file under files/: /etc/none"),
         ({"files": "/etc/a: {mode: '1'}\n", "etc__a": ""}, {"size": 1}, "/etc/a: unknown keys mode"),
+        ({"files": "/etc/a: {when: other}\n", "etc__a": ""}, {"size": 1}, "'other' is undefined"),
         ({"role": "{% if %}"}, {"size": 1}, "role.yaml: "),
     ],
 )
@@ -88,20 +89,27 @@ def test_first_step_gets_packages_accounts_and_early_files() -> None:
         assert not {"packages", "users", "package_update"} & set(yaml.safe_load(step.config))
 
 
+def test_a_file_with_a_condition_is_there_only_when_it_holds(tmp_path: Path) -> None:
+    folder = role(tmp_path / "r", files="/etc/a: {when: size > 2}\n", etc__a="", etc__b="")
+    assert set(files_of(render(folder, {"size": 3}).config)) == {"/etc/a", "/etc/b"}
+    assert set(files_of(render(folder, {"size": 2}).config)) == {"/etc/b"}
+
+
 def test_order_without_packages_first_is_refused() -> None:
     with pytest.raises(RoleError, match="the first role, and only that"):
         render_machine(VARIABLES, ("postgres", "base"))
 
 
-@pytest.mark.parametrize("name", ORDER)
+@pytest.mark.parametrize("name", [*ORDER, "sqlite"])
 def test_golden(name: str, pytestconfig: pytest.Config) -> None:
     """What a machine gets, reviewed as a whole. After a wanted change: python -m tests.unit.roles.golden"""
-    step = next(step for step in render_machine(VARIABLES) if step.role == name)
+    variables, order = (VARIABLES, ORDER) if name in ORDER else (SQLITE, SQLITE_ORDER)
+    step = next(step for step in render_machine(variables, order) if step.role == name)
     assert step.config == (GOLDEN / f"{name}.yaml").read_text()
 
 
 def test_every_role_declares_what_it_uses_and_uses_what_it_declares() -> None:
-    for name in ORDER:
+    for name in {*ORDER, *SQLITE_ORDER}:
         folder = CLOUD_INIT / name
         declared = set(yaml.safe_load((folder / "meta.yaml").read_text()).get("variables") or {})
         templates = [folder / "role.yaml", *folder.rglob("*.j2")]
@@ -110,8 +118,22 @@ def test_every_role_declares_what_it_uses_and_uses_what_it_declares() -> None:
         assert declared <= set(VARIABLES)
 
 
-def test_scripts_and_checks_exist_on_the_machine() -> None:
-    steps = render_machine(VARIABLES)
+def test_a_sqlite_machine_has_nothing_of_postgresql() -> None:
+    steps = render_machine(SQLITE, SQLITE_ORDER)
+    first = yaml.safe_load(steps[0].config)
+    assert [user["name"] for user in first["users"]] == ["sekha", "sekha-chroma", "caddy"]
+    assert not [name for name in first["packages"] if "postgres" in name or "pgbackrest" in name]
+    there = [path for step in steps for path in files_of(step.config)]
+    assert len(set(there)) == len(there)  # what both kinds have under one name comes once
+    assert not [path for path in there if "postgresql" in path or "pgbackrest" in path]
+    service = files_of(next(step.config for step in steps if step.role == "sekha"))
+    assert 'url = "sqlite:///srv/sekha/sqlite/sekha.db"' in service["/etc/sekha/config.toml"]["content"]
+    assert "postgresql" not in service["/etc/systemd/system/sekha.service"]["content"]
+
+
+@pytest.mark.parametrize(("variables", "order"), [(VARIABLES, ORDER), (SQLITE, SQLITE_ORDER)])
+def test_scripts_and_checks_exist_on_the_machine(variables: dict[str, object], order: tuple[str, ...]) -> None:
+    steps = render_machine(variables, order)
     there = {path: entry for step in steps for path, entry in files_of(step.config).items()}
     used = {line[0] for step in steps for line in yaml.safe_load(step.config)["runcmd"]} | {
         step.check for step in steps if step.check

@@ -13,6 +13,8 @@ VARIABLES: dict[str, object] = {
     "admin_cidrs": ["198.51.100.7/32", "2001:db8::/32"],
     "metrics_cidrs": ["10.0.0.0/16"],
     "ssh_open": True,
+    "database": "postgres",
+    "database_url": "postgresql:///sekha?host=/var/run/postgresql",
     "restore": "auto",
     "restore_to": "",
     "restore_from": "null",
@@ -30,6 +32,12 @@ VARIABLES: dict[str, object] = {
     "sekha_db_pool": 10,
     "swap_mb": 1024,
     "api_key_hashes": ["sha256:" + "0" * 64, "sha256:" + "1" * 64],
+}
+SQLITE: dict[str, object] = {
+    **VARIABLES,
+    "database": "sqlite",
+    "database_url": "sqlite:///srv/sekha/sqlite/sekha.db",
+    "pg_archive_timeout_s": 1,
 }
 DOMAIN: dict[str, object] = {
     "domain": "sekha.example.com",

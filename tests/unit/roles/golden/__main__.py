@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from infra.roles import render_machine
-from tests.unit.roles.variables import VARIABLES
+from infra.roles import CLOUD_INIT, render, render_machine
+from tests.unit.roles.variables import SQLITE, VARIABLES
 
-for step in render_machine(VARIABLES):
+for step in [*render_machine(VARIABLES), render(CLOUD_INIT / "sqlite", SQLITE)]:
     (Path(__file__).parent / f"{step.role}.yaml").write_text(step.config)

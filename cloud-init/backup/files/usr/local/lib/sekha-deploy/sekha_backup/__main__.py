@@ -9,7 +9,20 @@ import os
 import subprocess
 import sys
 
-from sekha_backup import check, files, lease, machine, nudge, repository, restore, verify, verify_postgres
+from sekha_backup import (
+    bring_up,
+    check,
+    copies,
+    files,
+    lease,
+    machine,
+    nudge,
+    repository,
+    restore,
+    sqlite,
+    verify,
+    verify_postgres,
+)
 from sekha_backup.machine import RefusedError
 
 
@@ -19,19 +32,24 @@ def now(kind: str) -> None:
     state, _ = holder.look()
     if state and state.get("holder") != holder.holder:
         raise RefusedError(f"the lease is that of {state.get('node')} ({state.get('holder')}): not writing its backups")
+    place = machine.own_place()
     if kind == "first":
-        if repository.backups():
+        if copies.backups(place) if machine.is_sqlite() else repository.backups():
             return
         kind = "full"
-    repository.pgbackrest(f"--type={kind}", "--log-level-console=info", "backup", capture=False)
-    files.save(machine.own_place())
+    if machine.is_sqlite():
+        lease.say(f"copied: {json.dumps(copies.make(place))}")
+    else:
+        repository.pgbackrest(f"--type={kind}", "--log-level-console=info", "backup", capture=False)
+    files.save(place)
     if not state.get("data"):
         holder.renew(data=True)
 
 
 def show(as_json: bool) -> None:
     """All backups, oldest first."""
-    rows = [dataclasses.asdict(backup) for backup in repository.backups()]
+    found = sqlite.backups(machine.own_place()) if machine.is_sqlite() else repository.backups()
+    rows = [dataclasses.asdict(backup) for backup in found]
     if as_json:
         print(json.dumps(rows, default=str))
         return
@@ -46,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(dest="command", required=True)
     for name in ("bring-up", "stanza", "nudge", "hold", "release", "files", "verify", "clean", "check"):
         commands.add_parser(name)
-    commands.add_parser("now").add_argument("kind", choices=("first", "full", "diff", "incr"))
+    commands.add_parser("now").add_argument("kind", choices=("first", "full", "diff", "incr", "copy"))
     commands.add_parser("list").add_argument("--json", action="store_true")
     commands.add_parser("trial").add_argument("--to", default="")
     back = commands.add_parser("restore")
@@ -62,7 +80,7 @@ def main() -> int:
     try:
         match options.command:
             case "bring-up":
-                restore.bring_up()
+                bring_up.bring_up(sqlite.SQLITE_DATABASE if machine.is_sqlite() else restore.POSTGRES)
             case "stanza":
                 repository.know_main()
             case "nudge":
@@ -80,7 +98,7 @@ def main() -> int:
                 show(options.json)
             case "trial":
                 with verify.alone():  # they restore into the same place
-                    print(json.dumps(restore.trial(options.to)))
+                    print(json.dumps((sqlite.trial if machine.is_sqlite() else restore.trial)(options.to)))
             case "verify":
                 verify.verify(verify_postgres.Postgres())
             case "clean":
@@ -89,7 +107,7 @@ def main() -> int:
             case "check":
                 check.check()
             case "restore":
-                restore.in_place(options.to, options.confirm)
+                (sqlite.in_place if machine.is_sqlite() else restore.in_place)(options.to, options.confirm)
     except (RefusedError, OSError, lease.LostError, subprocess.SubprocessError) as error:
         print(f"sekha-backup {options.command}: {error}", file=sys.stderr)
         return 1

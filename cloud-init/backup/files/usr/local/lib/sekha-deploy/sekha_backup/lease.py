@@ -139,7 +139,7 @@ def fence(reason: str) -> None:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     machine.write(machine.FENCED, json.dumps({"at": now, "holder": reason}), 0o644)
     say(f"the lease is another machine's: {reason}; stopping service and database here")
-    units = ("sekha.service", "postgresql@17-main.service")
+    units = ("sekha.service", "postgresql@17-main.service", "sekha-litestream.service")
     subprocess.run(["systemctl", "stop", *units], check=False, timeout=120)
 
 

@@ -19,10 +19,14 @@ MAIN, RESTORING = CLUSTERS / "main", CLUSTERS / "restoring"  # the cluster that 
 TRIAL = CLUSTERS / "trial"  # one that is restored only to look at it
 RESTORED, FENCED = CLUSTERS / "restored.json", DATA / "fenced.json"
 HOLDER = DATA / "holder"  # instance id of the machine that last served the data on this volume
+SQLITE = DATA / "sqlite"
+DATABASE = SQLITE / "sekha.db"  # the file that serves, where sekha:database is sqlite
 CHROMA, CADDY = DATA / "chroma", DATA / "caddy"
 STANZA = "sekha"
 BINARIES = Path("/usr/lib/postgresql/17/bin")
-CIPHER, FILES, NAME = b"sekha-backup-cipher", b"sekha-backup-files", b"sekha-backup-name"  # what a key is derived for
+# What a key is derived for.
+CIPHER, FILES, NAME = b"sekha-backup-cipher", b"sekha-backup-files", b"sekha-backup-name"
+AGE, COPIES = b"sekha-backup-age", b"sekha-backup-copies"
 RECEIPT = b"sekha-backup-receipt"
 
 
@@ -95,6 +99,11 @@ def place(
 def orders() -> dict[str, Any]:
     """What the release says about backups (backup.json): restore, restore_to, restore_from."""
     return read(ETC / "backup.json")
+
+
+def is_sqlite() -> bool:
+    """Whether the release says that this stack's database is SQLite, not PostgreSQL."""
+    return orders().get("database") == "sqlite"
 
 
 def had_data() -> bool:

@@ -1,4 +1,4 @@
-"""Restoring: at bring-up on a blank volume, or in place by an operator. Whole or not at all.
+"""Restoring PostgreSQL: at bring-up on a blank volume, or in place by an operator. Whole or not at all.
 
 The cluster is restored beside its place, replayed and promoted there, and moved into place when it is complete. A try
 that was killed is taken up again: what it had downloaded is checked by checksum and kept.
@@ -14,112 +14,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sekha_backup import files, machine, recovery, repository
-from sekha_backup.decide import Action, Facts, decide
+from sekha_backup import machine, recovery, repository
+from sekha_backup.bring_up import Database, Source, check_target, parse_target, source_place
 from sekha_backup.lease import Lease, of_this_machine, say
-from sekha_backup.machine import CHROMA, CLUSTERS, FENCED, HOLDER, MAIN, RESTORED, RESTORING, TRIAL, RefusedError
+from sekha_backup.machine import CHROMA, CLUSTERS, MAIN, RESTORED, RESTORING, TRIAL, RefusedError
 from sekha_backup.repository import Backup
-
-
-@dataclass(frozen=True)
-class Source:
-    """Whose backups: `stack`, and the arguments that make pgBackRest read them ([]: the own ones)."""
-
-    stack: str
-    arguments: Sequence[str]
-    backups: Sequence[Backup]
+from sekha_backup.steps import folder, systemctl
 
 
 def choose_source(orders: dict[str, Any]) -> Source:
     """The own backups; where there are none, those of restoreFrom. A stack that has its own goes on with them."""
-    place = machine.own_place()
-    own, other = repository.backups(), orders.get("restore_from")
-    if own or not other:
-        return Source(place.stack, (), own)
-    secrets = machine.read(machine.RUN / "secrets.json")
-    try:
-        access, secret, stack_key = (secrets[f"restore{name}Key"] for name in ("Access", "Secret", "Stack"))
-    except KeyError as error:
-        raise RefusedError(f"the secret {error} of sekha:restoreFrom did not come with the release") from None
-    bucket = dict(other["bucket"])
-    if authority := bucket.pop("ca"):
-        bucket["ca_file"] = str(machine.RUN / "restore-ca.pem")
-        machine.write(Path(bucket["ca_file"]), authority, 0o644)
-    arguments = repository.configure_source(
-        machine.place(other["stack"], bucket, lambda: (access, secret, {}), stack_key)
-    )
-    return Source(other["stack"], arguments, repository.backups(arguments))
-
-
-def parse_target(text: str) -> datetime.datetime | None:
-    """A time in ISO 8601; without an offset it is UTC. "" = None. Raises RefusedError."""
-    if not text:
-        return None
-    try:
-        when = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise RefusedError(f"{text!r} is no time; write it like 2026-11-23T14:05:00+00:00") from None
-    return when if when.tzinfo else when.replace(tzinfo=datetime.UTC)
-
-
-def check_target(target: datetime.datetime | None, backups: Sequence[Backup]) -> None:
-    """Refuse a time that no backup reaches: before the first was complete, or in the future."""
-    if target is None:
-        return
-    first = min(backup.stop for backup in backups)
-    if target < first:
-        raise RefusedError(
-            f"{target.isoformat()} is before the first backup was complete ({first.isoformat()}): "
-            "choose that time or a later one"
-        )
-    now = datetime.datetime.now(datetime.UTC)
-    if target > now:
-        raise RefusedError(f"{target.isoformat()} is in the future (it is {now.isoformat(timespec='seconds')})")
-
-
-def bring_up() -> None:
-    """The stage `restore`: decide, hold the lease, restore what is to be restored. Raises RefusedError, OSError."""
-    place, orders, lease = machine.own_place(), machine.orders(), of_this_machine()
-    repository.configure(place)
-    if shutil.which("pgbackrest") is None:
-        raise RefusedError("pgbackrest is not installed")
-    has_data = (MAIN / "PG_VERSION").exists()
-    fenced = str(machine.read(FENCED).get("holder", ""))
-    source = Source(place.stack, (), ()) if has_data else choose_source(orders)
-    state, _ = lease.look()
-    asked = bool(orders.get("restore_from") or orders.get("restore_to"))
-    had_data = bool(state.get("data")) or machine.had_data()
-    facts = Facts(orders.get("restore", "auto"), has_data, bool(source.backups), had_data, asked, fenced)
-    action = decide(facts)
-    if action is Action.ADOPT and HOLDER.exists():
-        lease.heir_of = HOLDER.read_text()
-    lease.take()
-    if action is Action.RESTORE:
-        target = _target_once(lease, orders)
-        with lease.kept():
-            restore(lease, source, target, orders)
-    elif action is Action.ADOPT:
-        repository.know_main()
-    elif source.backups:
-        say(f"restore is never: starting empty beside {len(source.backups)} backups of before")
-    machine.write(HOLDER, lease.holder, 0o644)
-    if place.stack == source.stack and files.bring_back(place):
-        say("Caddy's certificates and keys are back")
-
-
-def _target_once(lease: Lease, orders: dict[str, Any]) -> datetime.datetime | None:
-    """The time of restoreTo, unless a restore to it was carried out already: what came after must not be lost then."""
-    text = orders.get("restore_to") or ""
-    answer = lease.bucket.get(lease.bucket.place.prefix + "restored.json")
-    if text and answer.status == 200 and json.loads(answer.body).get("target") == text:
-        say(f"sekha:restoreTo {text} was carried out before: restoring the newest instead; take it out of the config")
-        orders["restore_to"] = ""
-        return None
-    return parse_target(text)
+    own, stack = repository.backups(), machine.own_place().stack
+    if own or not orders.get("restore_from"):
+        return Source(stack, (), own)
+    arguments = repository.configure_source(source_place(orders))
+    return Source(orders["restore_from"]["stack"], arguments, repository.backups(arguments))
 
 
 def restore(lease: Lease, source: Source, target: datetime.datetime | None, orders: dict[str, Any]) -> None:
@@ -127,7 +39,7 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     check_target(target, source.backups)
     if MAIN.exists():
         raise RefusedError(f"{MAIN} exists; a restore never goes over it")
-    _folder("postgres", "0750", CLUSTERS.parent, CLUSTERS)
+    folder("postgres", "0750", CLUSTERS.parent, CLUSTERS)
     _room(source.backups, RESTORING)
     began = time.monotonic()
     say(f"restoring stack {source.stack} to {target.isoformat() if target else 'its newest state'}")
@@ -240,7 +152,7 @@ def in_place(target: str, typed: str) -> None:
     lease, before = of_this_machine(), CLUSTERS / "main.before"
     lease.renew()
     # The last WAL must be in the archive before the database goes away: a stop in order ships it.
-    _systemctl("stop", "sekha.service", "sekha-chroma.service", "postgresql@17-main.service")
+    systemctl("stop", "sekha.service", "sekha-chroma.service", "postgresql@17-main.service")
     aside = MAIN.exists()
     if aside:
         if before.exists():
@@ -253,19 +165,17 @@ def in_place(target: str, typed: str) -> None:
             before.rename(MAIN)
         raise
     finally:
-        _folder("sekha-chroma", "0700", CHROMA)
-        _systemctl("start", "postgresql@17-main.service", "sekha-chroma.service", "sekha.service")
+        folder("sekha-chroma", "0700", CHROMA)
+        systemctl("start", "postgresql@17-main.service", "sekha-chroma.service", "sekha.service")
     for check in ("check-postgres", "check-chroma", "check-sekha"):
         subprocess.run([f"/usr/local/lib/sekha-deploy/{check}"], check=True, stdout=sys.stderr)
     say("verified: the service is healthy")
 
 
-def _folder(owner: str, mode: str, *paths: Path) -> None:
-    for path in paths:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.chown(path, owner, owner)
-        path.chmod(int(mode, 8))
+def _configure(place: machine.Place) -> None:
+    repository.configure(place)
+    if shutil.which("pgbackrest") is None:
+        raise RefusedError("pgbackrest is not installed")
 
 
-def _systemctl(verb: str, *units: str) -> None:
-    subprocess.run(["systemctl", verb, *units], check=True, timeout=300)
+POSTGRES = Database(_configure, lambda: (MAIN / "PG_VERSION").exists(), choose_source, restore, repository.know_main)

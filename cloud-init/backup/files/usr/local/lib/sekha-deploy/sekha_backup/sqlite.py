@@ -1,0 +1,173 @@
+"""Restoring SQLite: at bring-up on a blank volume, or in place by an operator. Whole or not at all.
+
+litestream downloads the newest whole copy of the stream and the changes since, beside the file's place; what is there
+is checked and moved into place. A try that was killed begins anew. A time that is exactly a daily copy's takes that.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sekha_backup import copies, litestream, machine
+from sekha_backup.bring_up import Database, Orders, Source, check_target, parse_target, source_place
+from sekha_backup.lease import Lease, of_this_machine, say
+from sekha_backup.machine import CHROMA, DATABASE, SQLITE, Place, RefusedError
+from sekha_backup.repository import Backup
+from sekha_backup.steps import folder, systemctl
+
+RESTORING, TRIAL, BEFORE = SQLITE / "restoring", SQLITE / "trial", SQLITE / "before"
+RESTORED = SQLITE / "restored.json"
+BESIDE = ("sekha.db", "sekha.db-wal", "sekha.db-shm", ".sekha.db-litestream")  # what belongs to the file that serves
+
+
+def has_data() -> bool:
+    """Whether there is a database: SQLite makes the file empty, and its tables later."""
+    return DATABASE.exists() and DATABASE.stat().st_size > 0
+
+
+def backups(place: Place, config: Path = litestream.OWN) -> list[Backup]:
+    """The stream's snapshots and the daily copies, oldest first. Raises RefusedError, OSError."""
+    return sorted([*litestream.backups(config), *copies.backups(place)], key=lambda backup: backup.stop)
+
+
+def choose_source(orders: Orders) -> Source:
+    """The own backups; where there are none, those of restoreFrom."""
+    place = machine.own_place()
+    own = backups(place)
+    if own or not orders.get("restore_from"):
+        return Source(place.stack, (str(litestream.OWN),), own)
+    other = source_place(orders)
+    config = litestream.configure(other, litestream.SOURCE)
+    return Source(other.stack, (str(config),), backups(other, config))
+
+
+def restore(lease: Lease, source: Source, target: datetime.datetime | None, orders: Orders) -> None:
+    """Download, replay, check, move into place. The place must be free. Raises RefusedError."""
+    if DATABASE.exists() and DATABASE.stat().st_size:
+        raise RefusedError(f"{DATABASE} exists; a restore never goes over it")
+    own = lease.bucket.place
+    place = own if source.stack == own.stack else source_place(orders)
+    folder("sekha", "0700", SQLITE)
+    say(f"restoring stack {source.stack} to {target.isoformat() if target else 'its newest state'}")
+    report = download(place, source, target, RESTORING)
+    shutil.rmtree(CHROMA, ignore_errors=True)  # another state's index: the service fills a new one from the database
+    for name in BESIDE[1:]:
+        remove(SQLITE / name)
+    file = RESTORING / DATABASE.name
+    shutil.chown(file, "sekha", "sekha")
+    file.chmod(0o600)
+    os.sync()
+    file.rename(DATABASE)
+    shutil.rmtree(RESTORING)
+    report |= {
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "source": source.stack,
+        "target": orders.get("restore_to") or "",
+    }
+    machine.write(RESTORED, json.dumps(report), 0o644)
+    lease.bucket.put(own.prefix + "restored.json", json.dumps(report).encode())
+    say(f"restored: {json.dumps(report)}")
+
+
+def download(place: Place, source: Source, target: datetime.datetime | None, into: Path) -> dict[str, Any]:
+    """The database as of `target` as `into`/sekha.db, whole and checked; what it took. Raises RefusedError."""
+    check_target(target, source.backups)
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(mode=0o700, parents=True)
+    file, config = into / DATABASE.name, Path(*source.arguments)
+    began = time.monotonic()
+    copy = next((one for one in source.backups if one.kind == "copy" and one.stop == target), None)
+    if copy:
+        copies.bring(place, copy.label, file)
+        label, last = f"copy {copy.label}", copy.label
+    else:
+        label, last = litestream.restore(config, target, file)
+    downloaded = time.monotonic()
+    found = copies.look(file)
+    checked = time.monotonic()
+    return {
+        "backup": label,
+        "last_transaction": last,
+        "bytes": found["bytes"],
+        "conversations": found["conversations"],
+        # litestream replays while it downloads; what comes after is the check of the whole file
+        "seconds": {"download": round(downloaded - began, 2), "replay": round(checked - downloaded, 2)},
+    }
+
+
+def trial(target: str = "", keep: bool = False) -> dict[str, Any]:
+    """Restore into a throw-away file beside the one that serves; what it took. With `keep` it stays in TRIAL."""
+    place, when = machine.own_place(), parse_target(target)
+    rows = backups(place)
+    if not rows:
+        raise RefusedError("the bucket holds no backup")
+    try:
+        return download(place, Source(place.stack, (str(litestream.OWN),), rows), when, TRIAL)
+    finally:
+        if not keep:
+            shutil.rmtree(TRIAL, ignore_errors=True)
+
+
+def in_place(target: str, typed: str) -> None:
+    """`sekha-backup restore`: stop, set the present data aside, restore, permissions, start, verify.
+
+    The data of before stays in /srv/sekha/sqlite/before until the next restore. Raises RefusedError with nothing
+    changed when there is nothing to restore from; a restore that fails puts the data of before back.
+    """
+    place, orders = machine.own_place(), {**machine.orders(), "restore_to": target}
+    if typed != place.stack:
+        raise RefusedError(f"this replaces the data of stack {place.stack}; type its name: --confirm {place.stack}")
+    when, rows = parse_target(target), backups(place)
+    if not rows:
+        raise RefusedError("the bucket holds no backup")
+    check_target(when, rows)
+    lease = of_this_machine()
+    lease.renew()
+    # litestream last: told to stop, it ships what is left.
+    systemctl("stop", "sekha.service", "sekha-chroma.service")
+    systemctl("stop", "sekha-litestream.service")
+    _move(SQLITE, BEFORE)
+    try:
+        restore(lease, Source(place.stack, (str(litestream.OWN),), rows), when, orders)
+    except BaseException:
+        if not DATABASE.exists():
+            _move(BEFORE, SQLITE)
+        raise
+    finally:
+        folder("sekha-chroma", "0700", CHROMA)
+        systemctl("start", "sekha-litestream.service", "sekha-chroma.service", "sekha.service")
+    for check in ("check-sqlite", "check-chroma", "check-sekha"):
+        subprocess.run([f"/usr/local/lib/sekha-deploy/{check}"], check=True, stdout=sys.stderr)
+    say("verified: the service is healthy")
+
+
+def _move(source: Path, target: Path) -> None:
+    """All that belongs to the database from one folder to the other, over what is there."""
+    target.mkdir(mode=0o700, exist_ok=True)
+    for name in BESIDE:
+        remove(target / name)
+        if (source / name).exists():
+            (source / name).rename(target / name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder that may be missing."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def adopt() -> None:
+    """Nothing: litestream finds out by itself where the stream goes on, or begins a new one."""
+
+
+SQLITE_DATABASE = Database(litestream.configure, has_data, choose_source, restore, adopt)
