@@ -23,6 +23,9 @@ POLICIES = ("--policy-pack", str(REPO / "policy"))
 """What has the engine ask the policy pack about a preview."""
 
 
+_opened: dict[tuple[str, str], dict[str, str]] = {}  # (path, content) of a config file -> its values in clear
+
+
 class OperatorError(Exception):
     """Something the operator can mend; the message says what and how."""
 
@@ -180,11 +183,17 @@ class Engine:
             raise OperatorError(f"stack {self.stack!r} can't be made: {(result.stderr or result.stdout).strip()}")
 
     def secrets(self) -> dict[str, str]:
-        """All config values in clear, name -> value (only for this process; never printed)."""
+        """All config values in clear, name -> value (only for this process; never printed).
+
+        The engine is asked once for each state of the file: each call of it costs half a second and more.
+        """
         if not self.config().get("config"):
             return {}
-        rows: dict[str, dict[str, Any]] = json.loads(self.capture("config", "--show-secrets", "--json"))
-        return {name: str(row.get("value", "")) for name, row in rows.items()}
+        state = (str(self.config_path), self.config_path.read_text())
+        if state not in _opened:
+            rows: dict[str, dict[str, Any]] = json.loads(self.capture("config", "--show-secrets", "--json"))
+            _opened[state] = {name: str(row.get("value", "")) for name, row in rows.items()}
+        return dict(_opened[state])
 
     def set(self, name: str, value: str, *, secret: bool, path: bool = False) -> None:
         """Set one config value; the value travels on standard input, never as an argument."""
