@@ -145,7 +145,7 @@ proof-pitr: ## rows deleted by mistake come back by a restore to a time; impossi
 proof-restore-from: ## a second stack starts with the local stack's data, whose archive is only read (5 minutes)
 	@$(RUN) --dev --tools python -m proof.restore_from
 
-proof-verification: ## a good verification of the local stack's backups, then planted failures, each caught (5 minutes)
+proof-verification: ## a good verification of the local stack's backups, then planted failures, each caught (5 minutes; SHORT=1: one)
 	@$(RUN) --dev --tools python -m proof.verification
 
 proof-clients: ## curl and the real sekha SDK against the URL of the local stack

@@ -19,6 +19,8 @@ AGENT = 10  # seconds between two looks at desired/NODE (cloud-init/agent)
 BUNDLE_MB = 20  # pgBackRest's repo-bundle-size: files that travel in one object
 FIXED = 12  # objects of a backup besides its bundles: manifest, info, history and their copies
 SEGMENT_MB = 4  # size of a WAL segment
+CHECK = 300  # seconds between two looks at the backups (cloud-init/backup: sekha-backup-check.timer)
+LOOK = (5, 2)  # one look's: four lists (priced as writes) and a receipt; two small objects read (pgBackRest 2.55)
 FULL, DIFF = 30 / 7, 30 - 30 / 7  # backups a month
 
 
@@ -51,6 +53,8 @@ def requests(hours: float, timeout: int, stored_mb: float, changed: float = 0.1)
             "archived WAL": (segments, 0),
             "full and differential backups": (math.ceil(full + diff), math.ceil((FULL + DIFF) * FIXED)),
             "lease": (MONTH // LEASE, 0),
+            "check of the backups": (MONTH // CHECK * LOOK[0], MONTH // CHECK * LOOK[1]),
+            "verification": (0, math.ceil(FULL * (FIXED + stored_mb * (1 + changed) / BUNDLE_MB))),
             "the agent's looks at its release": (0, MONTH // AGENT),
         }
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -181,7 +182,7 @@ def killed(proof: Proof) -> Seen:
         "! systemctl is-active -q sekha-verify && systemctl is-failed -q sekha-verify", 60, "the killed unit fails"
     )
     left = proof.machine.run(
-        f"ls -d {trial} /run/sekha-verify 2>/dev/null; pgrep -f 'postgres -D {trial}' || true"
+        f"ls -d {trial} /run/sekha-verify 2>/dev/null; pgrep -f '[p]ostgres -D {trial}' || true"
     ).split()
     if left:
         raise OperatorError(f"the killed verification left {left}")
@@ -225,12 +226,15 @@ def main() -> int:
     proof = Proof(engine, settings)
     proof.unit("sekha-first-backup")
     proof.machine.run(fill.PSQL, stdin=WRITE.format(rows=ROWS))
-    say("verification: a good backup")
-    figures, well = good(proof)
-    print(table(["verification", LOCAL], verification.rows(figures)))
+    short = os.environ.get("SHORT") == "1"
     rows: list[tuple[str, str, str, str]] = []
-    broken = [] if well else ["a good backup"]
-    for what, (plant, units, names, words) in CASES.items():
+    broken: list[str] = []
+    if not short:
+        say("verification: a good backup")
+        figures, well = good(proof)
+        print(table(["verification", LOCAL], verification.rows(figures)))
+        broken += [] if well else ["a good backup"]
+    for what, (plant, units, names, words) in list(CASES.items())[: 1 if short else None]:
         say(f"verification: {what}")
         began = time.monotonic()
         seen = plant(proof)
@@ -240,11 +244,11 @@ def main() -> int:
         rows.append((what, " ".join(seen.units), " ".join(seen.alerts), f"{seconds:.0f}"))
         say(f"  {'caught' if what not in broken else 'NOT caught'}: {'; '.join(seen.status)[:300]}")
     say("verification: everything undone")
-    after, well = good(proof)
+    figures, well = good(proof)
     broken += [] if well else ["everything undone"]
     print(table(["planted", "failed units", "alerts that hold", "seconds until seen"], rows))
     print(f"everything undone: {'good again, no failed unit, no alert' if well else 'NOT good'}")
-    json_line({"good": figures, "after": after, "planted": [list(row) for row in rows], "broken": broken})
+    json_line({"good": figures, "planted": [list(row) for row in rows], "broken": broken})
     return 1 if broken else 0
 
 

@@ -130,6 +130,13 @@ def test_the_machine_keeps_its_promises(stack: Stack) -> None:
     assert stack.figures("proof-machine")["broken"] == []
 
 
+def test_a_verification_finds_a_corrupted_backup_and_then_that_all_is_well(stack: Stack) -> None:
+    figures = stack.figures("proof-verification", SHORT="1")
+    assert figures["broken"] == []
+    assert figures["good"]["rows"]["messages"] > 0
+    assert figures["good"]["query"]["word_hits"] > 0
+
+
 def test_a_preview_right_after_is_clean(stack: Stack) -> None:
     stack.make("preview", EXPECT_NO_CHANGES="1")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sekha_backup.archive import Lag, lag, waiting
-from sekha_backup.check import GAUGES, Facts, metrics, problems
+from sekha_backup.check import GAUGES, Facts, limit, metrics, problems
 
 NOW, HOUR, DAY = 1_800_000_000.0, 3600.0, 86400.0
 WELL = Facts(
@@ -22,10 +23,11 @@ WELL = Facts(
     [
         ({"backups": (NOW - 27 * HOUR,)}, "newest backup is 27 h old"),
         ({"backups": ()}, "no backup at all"),
-        ({"unreadable": "wrong key"}, "can't be read: wrong key"),
+        ({"backups": (), "first_running": True, "failed": ("x",)}, "last run of x failed"),
+        ({"unreadable": "wrong key"}, "not known: wrong key"),
         ({"lag": Lag(300.0, 7)}, "300 s behind, 7 WAL segments"),
         ({"lag": Lag(0.0, 0, "nothing is archived")}, "nothing is archived"),
-        ({"verdict": "restore: damaged"}, "last verification failed: restore: damaged"),
+        ({"verdict": "restore: damaged", "failed": ("sekha-verify",)}, "last verification failed: restore: damaged"),
         ({"verified": NOW - 9 * DAY}, "no verification for 9 days"),
         ({"verified": 0.0, "backups": (NOW - 9 * DAY, NOW)}, "no verification for 9 days"),
         ({"failed": ("sekha-first-backup",)}, "last run of sekha-first-backup failed"),
@@ -50,6 +52,9 @@ def test_metrics() -> None:
     assert 'sekha_backup_last_success_timestamp_seconds{stack="prod"} 1799989200' in lines
     assert 'sekha_backup_problems{stack="prod"} 0' in lines
     assert len(lines) == 3 * len(GAUGES)
+    away = metrics(replace(WELL, backups=(), unreadable="away"), "prod")
+    assert "sekha_backup_last_success" not in away
+    assert 'sekha_backup_repository_readable{stack="prod"} 0' in away
     assert 'sekha_backup_last_verification_success{stack="prod"} 0' in metrics(replace(WELL, verdict="bad"), "prod")
 
 
@@ -73,6 +78,11 @@ def test_lag(given: dict[str, object], seconds: float, problem: str) -> None:
     assert found.seconds == seconds
     assert problem in found.problem
     assert bool(problem) == bool(found.problem)
+
+
+def test_a_repository_that_does_not_answer_is_given_up() -> None:
+    with pytest.raises(TimeoutError, match="no answer within 0 s"), limit(0.05):
+        subprocess.run(["sleep", "20"], check=False)
 
 
 def test_what_waits_is_what_postgresql_says(tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +25,7 @@ STALE = 26 * 3600.0  # seconds: backups are made daily
 FIRST_WITHIN = 1800.0  # seconds that a new database may be without a backup
 VERIFIED_WITHIN = 8 * 86400.0  # seconds: verifications are weekly
 LAG = 120.0  # seconds
+ANSWER = 60.0  # seconds that the repository has to answer
 RUNS = ("sekha-first-backup", "sekha-backup@full", "sekha-backup@diff", "sekha-verify")
 
 
@@ -29,7 +33,7 @@ RUNS = ("sekha-first-backup", "sekha-backup@full", "sekha-backup@diff", "sekha-v
 class Facts:
     """What was found, times in seconds since 1970. `backups`: when each was complete; `unreadable`: why the repository
     can't be read; `verified`: when, 0 = never; `verdict`: what was wrong then; `failed`: units whose last run failed;
-    `database_age`: seconds since the database was made."""
+    `database_age`: seconds since the database was made; `first_running`: the first backup is being made."""
 
     now: float
     backups: tuple[float, ...]
@@ -39,14 +43,16 @@ class Facts:
     verdict: str
     failed: tuple[str, ...]
     database_age: float
+    first_running: bool = False
 
 
 def problems(facts: Facts) -> list[str]:
     """Everything that an operator must look at; [] = all is well. Pure."""
-    found = [f"the last run of {unit} failed: journalctl -u {unit}" for unit in facts.failed]
+    told = {"sekha-verify"} if facts.verdict else set()  # by its own verdict, below
+    found = [f"the last run of {unit} failed: journalctl -u {unit}" for unit in facts.failed if unit not in told]
     if facts.unreadable:
-        found.append(f"the repository can't be read: {facts.unreadable}")
-    elif not facts.backups and facts.database_age > FIRST_WITHIN:
+        found.append(f"the backups are not known: {facts.unreadable}")
+    elif not facts.backups and facts.database_age > FIRST_WITHIN and not facts.first_running:
         found.append("there is no backup at all")
     elif facts.backups and (age := facts.now - max(facts.backups)) > STALE:
         found.append(f"the newest backup is {age / 3600:.0f} h old")
@@ -77,11 +83,14 @@ GAUGES = {
 
 
 def metrics(facts: Facts, stack: str) -> str:
-    """The gauges in Prometheus' text format. Pure."""
-    values = {
+    """The gauges in Prometheus' text format; those of the backups only while they are known. Pure."""
+    known = {
         "last_success_timestamp_seconds": max(facts.backups, default=0.0),
         "oldest_timestamp_seconds": min(facts.backups, default=0.0),
         "count": len(facts.backups),
+    }
+    values = {
+        **({} if facts.unreadable else known),
         "repository_readable": 0 if facts.unreadable else 1,
         "last_verification_timestamp_seconds": facts.verified,
         "last_verification_success": 0 if facts.verdict else 1,
@@ -94,7 +103,24 @@ def metrics(facts: Facts, stack: str) -> str:
         f"# HELP sekha_backup_{name} {text}\n# TYPE sekha_backup_{name} gauge\n"
         f'sekha_backup_{name}{{stack="{stack}"}} {values[name]:.15g}\n'
         for name, text in GAUGES.items()
+        if name in values
     )
+
+
+@contextmanager
+def limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer (a child that is waited for is killed by subprocess.run then)."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"no answer within {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def look() -> Facts:
@@ -102,7 +128,8 @@ def look() -> Facts:
     backups: tuple[float, ...] = ()
     unreadable, verification = "", dict[str, Any]()
     try:
-        backups = tuple(backup.stop.timestamp() for backup in repository.backups())
+        with limit(ANSWER):
+            backups = tuple(backup.stop.timestamp() for backup in repository.backups())
     except (RefusedError, OSError, subprocess.SubprocessError, ValueError) as error:
         unreadable = str(error)[-300:]
     try:
@@ -117,7 +144,7 @@ def look() -> Facts:
         time.time(), backups, unreadable, archive.measure(),
         datetime.datetime.fromisoformat(at).timestamp() if at else 0.0, str(verification.get("message", "")),
         tuple(unit for unit, state in zip(RUNS, states, strict=True) if state == "failed"),
-        time.time() - made.stat().st_mtime if made.exists() else 0.0,
+        time.time() - made.stat().st_mtime if made.exists() else 0.0, states[0] == "activating",
     )  # fmt: skip
 
 

@@ -79,8 +79,8 @@ def room(need: int, free: int, total: int) -> None:
     """Refuse what would leave the volume less than SPARE. Bytes; `need` is the database with a tenth for its log."""
     if need > free - total * SPARE:
         raise RefusedError(
-            f"a throw-away restore needs {need / 1e9:.1f} GB and the volume has {free / 1e9:.1f} GB free, of which "
-            f"{total * SPARE / 1e9:.1f} GB stay with the database: raise sekha:conversations, which sizes the volume"
+            f"a throw-away restore needs {need / 1e6:.0f} MB and the volume has {free / 1e6:.0f} MB free, of which "
+            f"{total * SPARE / 1e6:.0f} MB stay with the database: raise sekha:conversations, which sizes the volume"
         )
 
 
