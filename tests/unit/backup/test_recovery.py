@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from sekha_backup import recovery
 
 
@@ -31,3 +32,8 @@ def test_reasons_are_for_the_operator() -> None:
         "FATAL:  requested recovery stop point is before consistent recovery point"
     )
     assert "FATAL:  could not" in recovery._reason("LOG: a\nFATAL:  could not find WAL\n")
+
+
+@pytest.mark.parametrize(("free_gb", "megabytes"), [(0, 256), (1, 256), (8, 1024), (1000, 16384)])
+def test_the_log_may_not_fill_the_disk(free_gb: int, megabytes: int) -> None:
+    assert recovery.wal_room(free_gb * 2**30) == megabytes

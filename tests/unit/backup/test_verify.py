@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sekha_backup import machine, receipt, verify, verify_service
+from sekha_backup import machine, receipt, recovery, verify, verify_postgres, verify_service
 from sekha_backup.machine import Place, RefusedError, place
 from sekha_backup.verify import Content, judge
 from sekha_backup.verify_postgres import bounds, room
@@ -58,6 +59,22 @@ def test_the_volume_keeps_a_reserve_for_the_database() -> None:
     room(4 * GB, 5 * GB, 20 * GB)
     with pytest.raises(RefusedError, match=r"needs 4100 MB and the volume has 5000 MB free, of which 1000 MB stay"):
         room(4 * GB + 10**8, 5 * GB, 20 * GB)
+
+
+def test_a_replay_that_eats_the_reserve_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(verify_postgres, "CLUSTERS", tmp_path)
+    monkeypatch.setattr(recovery, "end_leftovers", lambda _: ended.set())
+
+    def replay(reserve: int) -> None:
+        with verify_postgres.guarded(reserve):
+            ended.wait(10 if reserve else 0)
+            raise RefusedError("the server is gone")
+
+    with pytest.raises(RefusedError, match="ran short of space"):
+        replay(1 << 60)
+    with pytest.raises(RefusedError, match="the server is gone"):
+        replay(0)
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,16 @@ from sekha_backup.repository import as_postgres, postgres_command
 FOLDER = machine.RUN / "recovery"
 CONTROL = re.compile(r"^(Database cluster state|Latest checkpoint's TimeLineID): +(.*)$", re.MULTILINE)
 LAST = re.compile(r"last completed transaction was at log time ([^\n]+)")
+WAL_MB = (256, 16384)  # replayed WAL that may stay on the disk: least (more restartpoints), most
 SAY_EVERY = 10.0  # seconds between two lines of progress
 
 
-def settings(data: Path, shared_buffers_mb: int, archive: bool) -> str:
+def settings(data: Path, shared_buffers_mb: int, archive: bool, wal_mb: int = WAL_MB[1]) -> str:
     """postgresql.conf for the replay.
 
     No fsync: whatever interrupts it, the restore starts over with pgBackRest's --delta, which mends by checksum; the
     end is one `sync`. No hot standby: nobody may read what is not whole yet. The archive gets the new timeline if
-    `archive`: a trial must leave no trace there.
+    `archive`: a trial must leave no trace there. `wal_mb`: how much replayed WAL may stay on the disk.
     """
     options = {
         "data_directory": f"'{data}'",
@@ -37,7 +38,7 @@ def settings(data: Path, shared_buffers_mb: int, archive: bool) -> str:
         "shared_buffers": f"{shared_buffers_mb}MB",
         "hot_standby": "off",
         "fsync": "off",
-        "max_wal_size": "16GB",
+        "max_wal_size": f"{wal_mb}MB",
         "checkpoint_timeout": "1h",
         "maintenance_io_concurrency": 64,
         "autovacuum": "off",
@@ -47,6 +48,11 @@ def settings(data: Path, shared_buffers_mb: int, archive: bool) -> str:
         "timezone": "'UTC'",
     }
     return "".join(f"{name} = {value}\n" for name, value in options.items())
+
+
+def wal_room(free: int) -> int:
+    """max_wal_size in MB where `free` bytes are free: a day's WAL can be larger than the database. Pure."""
+    return max(WAL_MB[0], min(WAL_MB[1], free // 8 // 2**20))
 
 
 def control(data: Path) -> tuple[str, int]:
@@ -80,7 +86,7 @@ def replay(data: Path, shared_buffers_mb: int, archive: bool = True) -> str:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, mode=0o700)
     for name, text in (
-        ("postgresql.conf", settings(data, shared_buffers_mb, archive)),
+        ("postgresql.conf", settings(data, shared_buffers_mb, archive, wal_room(shutil.disk_usage(data).free))),
         ("pg_hba.conf", "local all postgres peer\n"),
         ("pg_ident.conf", ""),
     ):

@@ -7,7 +7,10 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +87,33 @@ def room(need: int, free: int, total: int) -> None:
         )
 
 
+@contextmanager
+def guarded(reserve: int) -> Iterator[None]:
+    """End what is replayed in TRIAL as soon as less than `reserve` bytes are free: they are the database's that serves.
+    Raises RefusedError then."""
+    done, short = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1.0):
+            if shutil.disk_usage(CLUSTERS).free < reserve:
+                short.set()
+                recovery.end_leftovers(TRIAL)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    except RefusedError as error:
+        if short.is_set():
+            raise RefusedError(
+                "the volume ran short of space during the replay; the rest stays with the database"
+            ) from error
+        raise
+    finally:
+        done.set()
+        thread.join()
+
+
 class Postgres:
     """A Subject (verify.py)."""
 
@@ -121,7 +151,8 @@ class Postgres:
             raise RefusedError("the repository holds no backup")
         disk = shutil.disk_usage(CLUSTERS)
         room(int(max(backup.size for backup in backups) * 1.1), disk.free, disk.total)
-        found = restore.trial(keep=True)
+        with guarded(int(disk.total * SPARE)):
+            found = restore.trial(keep=True)
         return {"backup": found["backup"], "bytes": found["bytes"], "replayed_to": found["last_transaction"]}
 
     def checksums(self) -> int:
