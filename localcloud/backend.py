@@ -131,8 +131,8 @@ class Backend(Protocol):
     def journal(self, server_id: int, cursor: str) -> tuple[str, str]:
         """The machine's journal after a cursor ("": the last part), and the cursor of its end."""
 
-    def create_network(self, network_id: int, ip_range: str) -> None:
-        """Make a private network; also called again when its range was extended."""
+    def create_network(self, network_id: int, ip_range: str, routes: tuple[tuple[str, str], ...] = ()) -> None:
+        """Make a private network, or change its range or its routes: (destination, gateway machine's address) each."""
 
     def delete_network(self, network_id: int) -> None:
         """Remove a private network; no server is attached any more."""

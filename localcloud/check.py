@@ -21,6 +21,7 @@ class Host:
     disks: set[int]  # servers with a disk file
     namespaces: set[str]
     networks: dict[int, str]  # id -> range
+    routes: dict[int, list[tuple[str, str]]]  # network -> (destination, gateway) of each route
     volumes: dict[int, int]  # id -> GB
     attached: dict[int, int]  # volume -> server
     images: set[int]
@@ -61,6 +62,8 @@ def compare(store: Store, host: Host) -> tuple[int, list[str]]:
     for number, network in idle("network").items():
         if number in host.networks:
             report.same(f"network {number}: range", network["ip_range"], host.networks[number])
+            routes = sorted((row["destination"], row["gateway"]) for row in network["routes"])
+            report.same(f"network {number}: routes", routes, host.routes.get(number))
     volumes = idle("volume")
     report.same("volumes", sorted(volumes), sorted(there("volume", set(host.volumes))))
     for number, volume in volumes.items():

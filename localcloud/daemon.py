@@ -18,7 +18,7 @@ from localcloud import certs
 from localcloud.api.app import create_app
 from localcloud.api_only import ApiOnlyBackend
 from localcloud.backend import Backend, BackendError
-from localcloud.machines import router, services
+from localcloud.machines import router, services, whole
 from localcloud.machines.paths import Paths, paths_from_env
 from localcloud.machines.real import RealBackend
 from localcloud.machines.sh import write
@@ -54,7 +54,7 @@ def prepare(paths: Paths, versitygw: str, image: Path) -> RealBackend:
     router.up(paths)
     services.up(paths, versitygw)
     backend = RealBackend(paths, image)
-    started = backend.restore()
+    started = whole.restore(backend)
     if started:
         LOG.info("started servers %s again", ", ".join(map(str, started)))
     return backend

@@ -20,6 +20,7 @@ class FakeBackend:
         self.servers: dict[int, ServerSpec] = {}
         self.running: set[int] = set()
         self.networks: dict[int, str] = {}
+        self.routes: dict[int, list[tuple[str, str]]] = {}
         self.nics: dict[int, dict[int, Nic]] = {}
         self.volumes: dict[int, tuple[int, str | None]] = {}
         self.attached: dict[int, int] = {}
@@ -115,9 +116,10 @@ class FakeBackend:
         lines = self.journals.get(server_id, [])
         return "".join(f"{line}\n" for line in lines[int(cursor or 0) :]), str(len(lines))
 
-    def create_network(self, network_id: int, ip_range: str) -> None:
+    def create_network(self, network_id: int, ip_range: str, routes: tuple[tuple[str, str], ...] = ()) -> None:
         self._call("create_network", network_id, ip_range)
         self.networks[network_id] = ip_range
+        self.routes[network_id] = sorted(routes)
 
     def delete_network(self, network_id: int) -> None:
         self._call("delete_network", network_id)

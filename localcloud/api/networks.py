@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from localcloud import addresses, catalog
-from localcloud.api import kinds, lb_state
+from localcloud.api import kinds, lb_state, network_routes
 from localcloud.api.call import Call, network_of
 from localcloud.api.errors import invalid, limit, not_found, refused
 from localcloud.api.listing import paginate
@@ -16,7 +16,7 @@ from localcloud.worker import Operation, Resource, Scope
 
 KIND = "network"
 PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]  # RFC 1918
-MAX_ROUTES, MAX_SUBNETS = 100, 50
+MAX_SUBNETS = 50
 
 
 def view(scope: Scope, data: Data) -> Data:
@@ -85,31 +85,13 @@ def _subnet(scope: Scope, data: Data, wish: Any) -> Data:
     }
 
 
-def _route(data: Data, wish: Any) -> Data:
-    """A valid new route of the network."""
-    if not isinstance(wish, dict):
-        raise invalid("routes", "must be objects")
-    destination = str(network_of("destination", wish.get("destination")))
-    try:
-        gateway = IPv4Address(wish.get("gateway"))
-    except ValueError:
-        raise invalid("gateway", "must be an IPv4 address") from None
-    if gateway not in IPv4Network(data["ip_range"]) or str(gateway) == addresses.gateway(data["ip_range"]):
-        raise invalid("gateway", "must be an address of the network other than its own gateway")
-    if any(row["destination"] == destination for row in data["routes"]):
-        raise invalid("destination", "there is a route to this destination already")
-    if len(data["routes"]) >= MAX_ROUTES:
-        raise limit("route")
-    return {"destination": destination, "gateway": str(gateway)}
-
-
 def create(call: Call) -> Answer:
     labels, expose = call.labels(), call.flag("expose_routes_to_vswitch")
     data: Data = {"ip_range": _range(call.body.get("ip_range")), "subnets": [], "routes": []}
     for wish in call.items("subnets"):
         data["subnets"].append(_subnet(call, data, wish))
     for wish in call.items("routes"):
-        data["routes"].append(_route(data, wish))
+        data["routes"].append(network_routes.valid(data, wish))
     rest = {"labels": labels, "protection": {"delete": False}, "expose_routes_to_vswitch": expose}
     data = call.add(KIND, {"name": call.name(KIND), **data, **rest})
     call.act("create_network", [(KIND, data["id"])], "create_network", {"id": data["id"]}, hidden=True)
@@ -163,21 +145,6 @@ def delete_subnet(call: Call) -> Answer:
     return _acted(call, data, "delete_subnet")
 
 
-def add_route(call: Call) -> Answer:
-    data = call.target(KIND)
-    data["routes"].append(_route(data, call.body))
-    return _acted(call, data, "add_route")
-
-
-def delete_route(call: Call) -> Answer:
-    data = call.target(KIND)
-    wish = {"destination": call.required("destination"), "gateway": call.required("gateway")}
-    if wish not in data["routes"]:
-        raise not_found("route", wish["destination"])
-    data["routes"].remove(wish)
-    return _acted(call, data, "delete_route")
-
-
 def change_ip_range(call: Call) -> Answer:
     data, text = call.target(KIND), _range(call.body.get("ip_range"))
     old, new = IPv4Network(data["ip_range"]), IPv4Network(text)
@@ -208,7 +175,8 @@ def member_list(call: Call) -> Answer:
 
 def _make(scope: Scope, args: Data) -> None:
     if data := scope.get(KIND, args["id"]):
-        scope.cloud.backend.create_network(data["id"], data["ip_range"])
+        routes = tuple((row["destination"], row["gateway"]) for row in data["routes"])
+        scope.cloud.backend.create_network(data["id"], data["ip_range"], routes)
 
 
 def _remove(scope: Scope, args: Data) -> None:
@@ -221,7 +189,11 @@ def _remove(scope: Scope, args: Data) -> None:
     scope.cloud.backend.delete_network(args["id"])
 
 
-OPERATIONS = {"create_network": Operation(work=_make), "delete_network": Operation(work=_remove)}
+OPERATIONS = {
+    "create_network": Operation(work=_make),
+    "change_routes": Operation(work=_make, failed=network_routes.take_back),
+    "delete_network": Operation(work=_remove),
+}
 
 ROUTES: list[Route] = [
     ("POST", "/networks", create),
@@ -230,8 +202,7 @@ ROUTES: list[Route] = [
     ("GET", "/networks/{id}/members", member_list),
     ("POST", "/networks/{id}/actions/add_subnet", add_subnet),
     ("POST", "/networks/{id}/actions/delete_subnet", delete_subnet),
-    ("POST", "/networks/{id}/actions/add_route", add_route),
-    ("POST", "/networks/{id}/actions/delete_route", delete_route),
+    *network_routes.ROUTES,
     ("POST", "/networks/{id}/actions/change_ip_range", change_ip_range),
     ("POST", "/networks/{id}/actions/change_protection", change_protection),
 ]

@@ -7,13 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from localcloud import preflight
 from localcloud.commands.common import RefusedError, need_root, say, without_machines
-from localcloud.machines import cleanup, process
+from localcloud.machines import cleanup, process, whole
 from localcloud.machines.paths import OWNER_FILE, Paths
-from localcloud.machines.real import RealBackend
 
 
 def down(paths: Paths) -> int:
@@ -29,7 +27,7 @@ def down(paths: Paths) -> int:
     if without_machines(paths):
         say("down; its state stays")
         return 0
-    RealBackend(paths, Path("/nonexistent")).shut_down()
+    whole.shut_down(paths)
     cleanup.teardown(paths)
     left = cleanup.leftovers(paths)
     if left:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localcloud.backend import ServerSpec
 from localcloud.limits import Limits
-from localcloud.machines import disk, firewall, floating, guest, images, nics, records, router, volumes
+from localcloud.machines import disk, firewall, floating, guest, images, networks, nics, records, router, volumes
 from localcloud.machines.paths import Paths
 from localcloud.machines.sh import run, write
 
@@ -37,6 +37,7 @@ class Boot:
             router.dhcp_add(self.paths, spec.id, spec.mac, spec.ipv4)
         for nic in spec.nics:
             nics.attach(spec.id, nic)
+            networks.set_routes(self.paths, nic.network_id)
         firewall.set_server(spec.id, spec.ipv4, spec.ipv6_net, records.load_rules(self.paths, spec.id))
         with self.floating:
             floating.restore(self.paths, spec)

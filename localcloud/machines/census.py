@@ -7,7 +7,7 @@ from pathlib import Path
 
 from localcloud.check import Host
 from localcloud.machines import addresses as a
-from localcloud.machines import floating, guest, netns, nics, volumes
+from localcloud.machines import floating, guest, netns, networks, volumes
 from localcloud.machines.disk import GB
 from localcloud.machines.paths import Paths
 from localcloud.machines.real import RealBackend
@@ -23,14 +23,15 @@ def take(paths: Paths) -> Host:
     folders = {number: paths.server(number) for number in specs}
     disks = {number: file.stat().st_size // GB for file in paths.volumes.glob("*.img") if (number := int(file.stem))}
     attached = {number: volumes.attached_to(paths, number) for number in disks}
-    namespaces = set(netns.ours())
+    namespaces, known = set(netns.ours()), networks.every(paths)
     return Host(
         servers=specs,
         running={number for number, folder in folders.items() if guest.is_running(folder)},
         wanted={number for number, folder in folders.items() if (folder / "wanted").exists()},
         disks={number for number, folder in folders.items() if (folder / "disk.img").exists()},
         namespaces=namespaces,
-        networks=nics.networks(paths),
+        networks={number: ip_range for number, (ip_range, _) in known.items()},
+        routes={number: sorted(routes) for number, (_, routes) in known.items()},
         volumes=disks,
         attached={number: server for number, server in attached.items() if server is not None},
         images=_numbers(paths.cloud / "images"),

@@ -14,9 +14,8 @@ from localcloud import catalog
 from localcloud.backend import BackendError, LoadBalancerSpec, Nic, ServerSpec
 from localcloud.machines import addresses as a
 from localcloud.machines import netns
-from localcloud.machines.paths import Paths
 from localcloud.machines.router import MTU_PRIVATE, ipv6_there, public_mtu
-from localcloud.machines.sh import read_json, run, write
+from localcloud.machines.sh import run, write
 
 PRIVATE_NAMES = ("enp7s0", "enp8s0", "enp9s0")  # names and number as on Hetzner
 
@@ -58,30 +57,6 @@ def public_down(spec: ServerSpec | LoadBalancerSpec) -> None:
     for nic in spec.nics:
         detach(spec.id, nic.network_id)
     netns.delete(a.server_ns(spec.id))
-
-
-def network_up(paths: Paths, network_id: int, ip_range: str) -> None:
-    """The network's namespace."""
-    ns = a.network_ns(network_id)
-    netns.add(ns)
-    netns.sysctl(ns, {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "0"})
-    write(paths.networks / f"{network_id}.json", json.dumps({"ip_range": ip_range}))
-
-
-def network_down(paths: Paths, network_id: int) -> None:
-    """Remove the network and every interface in it."""
-    netns.delete(a.network_ns(network_id))
-    (paths.networks / f"{network_id}.json").unlink(missing_ok=True)
-
-
-def networks(paths: Paths) -> dict[int, str]:
-    """All networks: id -> range."""
-    found = {}
-    for file in paths.networks.glob("*.json"):
-        data = read_json(file)
-        if isinstance(data, dict):
-            found[int(file.stem)] = str(data["ip_range"])
-    return found
 
 
 def interface_of(server_id: int, network_id: int) -> str | None:

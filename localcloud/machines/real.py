@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from localcloud.machines import (
     floating,
     guest,
     images,
+    networks,
     nics,
     output,
     records,
@@ -31,9 +30,6 @@ from localcloud.machines import (
 from localcloud.machines.boot import Boot
 from localcloud.machines.fault_effects import Effects
 from localcloud.machines.paths import Paths
-
-LOG = logging.getLogger(__name__)
-DOWN_LIMIT = 20.0  # s for an orderly power-off when the local cloud goes down
 
 
 class RealBackend:
@@ -134,8 +130,8 @@ class RealBackend:
     def journal(self, server_id: int, cursor: str) -> tuple[str, str]:
         return output.journal(self.paths.server(server_id), cursor)
 
-    def create_network(self, network_id: int, ip_range: str) -> None:
-        nics.network_up(self.paths, network_id, ip_range)
+    def create_network(self, network_id: int, ip_range: str, routes: tuple[tuple[str, str], ...] = ()) -> None:
+        networks.up(self.paths, network_id, ip_range, routes)
         for spec in self.specs():
             for nic in spec.nics:
                 if nic.network_id == network_id and nic.ip_range != ip_range:
@@ -145,13 +141,14 @@ class RealBackend:
         for spec in self.specs():
             if any(nic.network_id == network_id for nic in spec.nics):
                 self.detach_network(spec.id, network_id)
-        nics.network_down(self.paths, network_id)
+        networks.down(self.paths, network_id)
 
     def attach_network(self, server_id: int, nic: Nic) -> None:
         with self._server(server_id):
             spec = records.must_load(self.paths, server_id)
             others = tuple(n for n in spec.nics if n.network_id != nic.network_id)
             nics.attach(server_id, nic)
+            networks.set_routes(self.paths, nic.network_id)
             records.save(self.paths, dataclasses.replace(spec, nics=(*others, nic)))
 
     def detach_network(self, server_id: int, network_id: int) -> None:
@@ -216,49 +213,17 @@ class RealBackend:
     def suffer(self, faults: HostFaults) -> None:
         self._effects.follow(faults)
 
-    # -- the whole cloud ------------------------------------------------------------------------------------------
-
-    def restore(self) -> list[int]:
-        """After a start: make what is missing of networks and servers; start the servers that should run.
-
-        Returns the ids of the servers it started. One that can't be started is logged, not fatal.
-        """
-        for network_id, ip_range in nics.networks(self.paths).items():
-            nics.network_up(self.paths, network_id, ip_range)
-        for spec in balancer.known(self.paths):
-            try:
-                self.set_load_balancer(spec)
-            except BackendError as error:
-                LOG.warning("load balancer %d (%s) could not be restored: %s", spec.id, spec.name, error)
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            return [server_id for server_id in pool.map(self._restore, self.specs()) if server_id]
-
-    def _restore(self, spec: ServerSpec) -> int | None:
-        try:
-            with self._server(spec.id):
-                images.thaw(self.paths.server(spec.id))  # we may have been killed while making an image
-                running = guest.is_running(self.paths.server(spec.id))
-                self._boot.prepare(spec)
-                if not running and (self.paths.server(spec.id) / "wanted").exists():
-                    self._boot.boot(spec)
-                    return spec.id
-        except (BackendError, OSError) as error:
-            LOG.warning("server %d (%s) could not be restored: %s", spec.id, spec.name, error)
-        return None
-
-    def shut_down(self) -> None:
-        """Power all machines off (orderly for DOWN_LIMIT seconds, then the plug); the next `up` starts them again."""
-        folders = [folder for folder in records.folders(self.paths) if guest.is_running(folder)]
-        for folder in folders:
-            guest.host_shutdown(folder)
-        for folder in folders:
-            guest.wait_off(folder, DOWN_LIMIT)
-        for folder in folders:
-            if guest.is_running(folder):
-                wanted = (folder / "wanted").exists()
-                guest.pull_plug(folder)
-                if wanted:
-                    (folder / "wanted").touch()
+    def restore_server(self, spec: ServerSpec) -> bool:
+        """Make what is missing of a server and start it if it should run; True if it had to be started."""
+        folder = self.paths.server(spec.id)
+        with self._server(spec.id):
+            images.thaw(folder)  # we may have been killed while making an image
+            running = guest.is_running(folder)
+            self._boot.prepare(spec)
+            start = not running and (folder / "wanted").exists()
+            if start:
+                self._boot.boot(spec)
+            return start
 
     def specs(self) -> list[ServerSpec]:
         """All servers."""

@@ -11,7 +11,7 @@ import pytest
 from hcloud import Client
 from hcloud.firewalls.domain import FirewallRule
 from hcloud.locations import Location
-from hcloud.networks import Network, NetworkSubnet
+from hcloud.networks import Network, NetworkRoute, NetworkSubnet
 from hcloud.servers import BoundServer
 
 from tests.cloud.conftest import LocalCloud, id_of
@@ -231,6 +231,15 @@ def test_private_networks_are_routed_through_their_gateway(local_cloud: LocalClo
     assert "10.7.0.0/16 via 10.7.0.1" in run(id_of(first), "ip route")
     assert "86:00:00:" in run(id_of(first), "cat /sys/class/net/enp7s0/address")
     assert " 0% packet loss" in run(id_of(first), "ping -c 2 -i 0.2 -W 2 10.7.1.3")
+    # a route of the network: what goes there, goes to the machine that is its gateway
+    run(id_of(second), "ip addr add 10.50.0.1/32 dev lo")
+    run(id_of(first), "ip route add 10.50.0.0/16 via 10.7.0.1 dev enp7s0")
+    assert not local_cloud.ping(id_of(first), "10.50.0.1")
+    network.add_route(NetworkRoute(destination="10.50.0.0/16", gateway="10.7.1.3")).wait_until_finished(60)
+    assert local_cloud.ping(id_of(first), "10.50.0.1")
+    second.detach_from_network(Network(id=id_of(network))).wait_until_finished(60)
+    second.attach_to_network(Network(id=id_of(network)), ip="10.7.1.3").wait_until_finished(60)
+    assert local_cloud.ping(id_of(first), "10.50.0.1"), "it is followed again when the gateway machine is back"
     second.detach_from_network(Network(id=id_of(network))).wait_until_finished(60)
     assert "enp7s0" not in run(id_of(second), "ls /sys/class/net")
     network.delete()

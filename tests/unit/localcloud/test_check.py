@@ -23,7 +23,8 @@ def _census(rig: Rig) -> Host:
     names = {"slc", *(f"slc-{n}" for n in (*specs, *backend.balancers)), *(f"slc-n{n}" for n in backend.networks)}
     return Host(
         servers=specs, running=set(backend.running), wanted=set(backend.running), disks=set(specs), namespaces=names,
-        networks=dict(backend.networks), volumes={n: size for n, (size, _) in backend.volumes.items()},
+        networks=dict(backend.networks), routes=dict(backend.routes),
+        volumes={n: size for n, (size, _) in backend.volumes.items()},
         attached=dict(backend.attached), images=set(backend.image_of), balancers=set(backend.balancers),
         floating=dict(backend.floating),
     )  # fmt: skip
@@ -56,6 +57,7 @@ BROKEN: list[tuple[str, Callable[[Host], dict[str, Any]]]] = [
     ("disk", lambda h: {"disks": set()}),
     ("running", lambda h: {"running": set()}),
     ("networks", lambda h: {"networks": {**h.networks, 999: "10.9.0.0/16"}}),
+    ("routes", lambda h: {"routes": {n: [("10.5.0.0/16", "10.0.1.9")] for n in h.routes}}),
     ("range", lambda h: {"networks": dict.fromkeys(h.networks, "10.8.0.0/16")}),
     ("volumes", lambda h: {"volumes": {}}),
     ("size", lambda h: {"volumes": dict.fromkeys(h.volumes, 11)}),

@@ -48,7 +48,18 @@ def test_fields_and_refusals(rig: Rig) -> None:
     assert [row["ip_range"] for row in data["subnets"]] == ["10.0.1.0/24", "10.0.0.0/24"]
     assert {row["gateway"] for row in data["subnets"]} == {"10.0.0.1"}
     assert data["routes"] == [{"destination": "10.100.0.0/16", "gateway": "10.0.1.5"}]
+    assert rig.backend.routes[data["id"]] == [("10.100.0.0/16", "10.0.1.5")]
+    rig.backend.fail = {"create_network": "no"}
+    for change, body in (
+        ("add", {"destination": "10.101.0.0/16", "gateway": "10.0.1.6"}),
+        ("delete", data["routes"][0]),
+    ):
+        action = rig.ask("POST", f"{path}/{change}_route", body, 201)["action"]
+        assert rig.end_of(f"/actions/{action['id']}")["status"] == "error"
+        assert rig.ask("GET", f"/networks/{data['id']}")["network"]["routes"] == data["routes"]
+    rig.backend.fail = {}
     rig.done(rig.ask("POST", f"{path}/delete_route", data["routes"][0], 201))
+    assert rig.backend.routes[data["id"]] == []
     assert rig.error("POST", f"{path}/delete_subnet", {"ip_range": "10.0.9.0/24"}) == (404, "not_found")
     rig.done(rig.ask("POST", f"{path}/delete_subnet", {"ip_range": "10.0.1.0/24"}, 201))
     assert rig.error("POST", f"{path}/change_ip_range", {"ip_range": "10.0.0.0/17"}) == (422, "invalid_input")

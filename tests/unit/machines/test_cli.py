@@ -13,8 +13,7 @@ import pytest
 from localcloud import cli, daemon
 from localcloud.backend import BackendError
 from localcloud.commands import down
-from localcloud.machines import cleanup, process
-from localcloud.machines.real import RealBackend
+from localcloud.machines import cleanup, process, whole
 from tests.support import wait_for
 
 
@@ -24,7 +23,7 @@ def touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     monkeypatch.setattr(cleanup, "teardown", lambda paths: done.append("teardown"))
     monkeypatch.setattr(cleanup, "leftovers", lambda paths: [])
-    monkeypatch.setattr(RealBackend, "shut_down", lambda backend: done.append("shut_down"))
+    monkeypatch.setattr(whole, "shut_down", lambda paths: done.append("shut_down"))
     monkeypatch.setattr(down, "need_root", lambda paths: None)
     for module in (down, cleanup):
         monkeypatch.setattr(module, "OWNER_FILE", tmp_path / "owner.json")
