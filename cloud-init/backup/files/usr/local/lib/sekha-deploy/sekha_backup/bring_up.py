@@ -20,11 +20,13 @@ Orders = dict[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """Whose backups: `stack`, and the arguments that make pgBackRest read them, or litestream's configuration."""
+    """Whose backups: `stack`, and the arguments that make pgBackRest read them, or litestream's configuration; `known`:
+    a WAL file that was in the archive for certain, "" = none is known."""
 
     stack: str
     arguments: Sequence[str]
     backups: Sequence[Backup]
+    known: str = ""
 
 
 @dataclass(frozen=True)

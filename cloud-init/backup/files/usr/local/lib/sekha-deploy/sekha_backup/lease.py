@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import subprocess
 import threading
 import time
@@ -22,6 +23,7 @@ from sekha_backup.bucket import Answer, Bucket
 from sekha_backup.machine import RefusedError
 from sekha_backup.nudge import nudge
 
+WAL = re.compile(r"[0-9A-F]{24}")
 RENEW, TTL = 20.0, 60.0  # seconds
 CLOCK = 2.0  # seconds that the store's Last-Modified may be rounded
 
@@ -89,6 +91,8 @@ class Lease:
             "since": before.get("since", now) if mine else now,
             "at": now,
             "data": bool(before.get("data")),  # this stack has had a backup: an empty repository is a loss
+            # the last WAL file in the archive, and in which: if it is gone, something was lost
+            **{name: before[name] for name in ("wal", "repository") if before.get(name)},
             **changes,
         }
         answer = self.bucket.put(self.key, json.dumps(state).encode(), if_match, if_none=not if_match)
@@ -143,13 +147,26 @@ def fence(reason: str) -> None:
     subprocess.run(["systemctl", "stop", *units], check=False, timeout=120)
 
 
+def archived(repository: str) -> dict[str, str]:
+    """The last WAL file that reached the archive, for the lease to remember; {} while the database can't tell."""
+    ask = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "psql", "-X", "-q", "-At", "-c")
+    try:
+        found = subprocess.run(
+            [*ask, "select last_archived_wal from pg_stat_archiver", "postgres"],
+            capture_output=True, text=True, check=False, timeout=5, cwd="/",
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"wal": found, "repository": repository} if WAL.fullmatch(found) else {}
+
+
 def hold() -> None:
     """The daemon sekha-lease: renew until told to stop, fence when the lease is lost."""
     lease, complaint = of_this_machine(), ""
     while not machine.FENCED.exists():
         nudge()
         try:
-            lease.renew()
+            lease.renew(**archived(lease.bucket.place.named("postgres")))
             complaint = ""
         except LostError as lost:
             fence(str(lost))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -19,12 +20,29 @@ OWN = machine.ROOT / "etc/pgbackrest/conf.d/repository.conf"
 SOURCE = machine.RUN / "restore/pgbackrest.conf"  # of another stack's repository; gone after a reboot
 STATIC = machine.ROOT / "etc/pgbackrest/pgbackrest.conf"
 NO_SYNC = "libeatmydata.so.1"  # package libeatmydata1; where it is missing, the loader says so and goes on
+# Checksum, format, file-read, file-missing and crypto errors (pgBackRest's src/build/error/error.yaml); of a store, a
+# file that is shorter than it was.
+DAMAGED = re.compile(r"ERROR: \[(026|029|042|055|095)\]|InvalidRange")
 MISSING, EMPTY, PARTIAL = 1, 2, 3  # codes of a stanza's status in `pgbackrest info --output=json`
+
+
+class RepositoryError(RefusedError):
+    """A pgBackRest command failed; `output` is all that it said."""
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+    @property
+    def damaged(self) -> bool:
+        """Whether something in the repository is missing, cut short or not what was written, and no try will help."""
+        return bool(DAMAGED.search(self.output))
 
 
 @dataclass(frozen=True)
 class Backup:
-    """One backup: pgBackRest's label and type, start and stop in UTC, the database's bytes and those in the bucket."""
+    """One backup: pgBackRest's label and type, start and stop in UTC, the database's bytes and those in the bucket; the
+    part of the archive its WAL is in, and the first and last file of that which it needs to be consistent."""
 
     label: str
     kind: str
@@ -32,6 +50,9 @@ class Backup:
     stop: datetime.datetime
     size: int
     stored: int
+    archive: str = ""
+    wal_start: str = ""
+    wal_stop: str = ""
 
 
 def settings(place: Place) -> str:
@@ -96,7 +117,9 @@ def pgbackrest(*arguments: str, capture: bool = True, hasty: bool = False) -> st
             done.stdout or ""
         ).splitlines()
         command = next(argument for argument in arguments if not argument.startswith("-"))
-        raise RefusedError(f"pgbackrest {command}: exit code {done.returncode}: {' '.join(words)[-500:]}")
+        raise RepositoryError(
+            f"pgbackrest {command}: exit code {done.returncode}: {' '.join(words)[-500:]}", done.stdout or ""
+        )
     return done.stdout or ""
 
 
@@ -108,13 +131,18 @@ def backups(source: Sequence[str] = ()) -> list[Backup]:
     code, message = (stanza.get("status") or {}).get("code", MISSING), (stanza.get("status") or {}).get("message")
     if code not in (0, MISSING, EMPTY):
         raise RefusedError(f"the repository can't be read: {message} (status {code}): wrong key, or damaged?")
-    return [_backup(row) for row in stanza.get("backup") or [] if not row.get("error")]
+    archives = {row["database"]["id"]: row["id"] for row in stanza.get("archive") or []}
+    return [_backup(row, archives) for row in stanza.get("backup") or [] if not row.get("error")]
 
 
-def _backup(row: dict[str, Any]) -> Backup:
+def _backup(row: dict[str, Any], archives: dict[int, str]) -> Backup:
     when = [datetime.datetime.fromtimestamp(row["timestamp"][name], datetime.UTC) for name in ("start", "stop")]
     stored = row["info"]["repository"].get("delta", row["info"]["repository"].get("size", 0))
-    return Backup(row["label"], row["type"], when[0], when[1], row["info"]["size"], stored)
+    wal = row["archive"]
+    return Backup(
+        row["label"], row["type"], when[0], when[1], row["info"]["size"], stored,
+        archives.get(row["database"]["id"], ""), wal["start"] or "", wal["stop"] or "",
+    )  # fmt: skip
 
 
 def ensure_stanza(data: Path) -> None:

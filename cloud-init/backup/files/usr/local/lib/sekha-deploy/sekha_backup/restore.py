@@ -19,17 +19,27 @@ from typing import Any
 
 from sekha_backup import machine, recovery, repository
 from sekha_backup.bring_up import Database, Source, check_target, parse_target, source_place
+from sekha_backup.fetch import fetch, known
 from sekha_backup.lease import Lease, of_this_machine, say
 from sekha_backup.machine import CHROMA, CLUSTERS, MAIN, RESTORED, RESTORING, TRIAL, RefusedError
+from sekha_backup.recovery import Replay
 from sekha_backup.repository import Backup
 from sekha_backup.steps import folder, systemctl
 
 
+def own_source() -> Source:
+    """The stack's own backups."""
+    backups, lease = repository.backups(), of_this_machine()
+    state, _ = lease.look()
+    place = lease.bucket.place
+    return Source(place.stack, (), backups, known(state, place.named("postgres")))
+
+
 def choose_source(orders: dict[str, Any]) -> Source:
     """The own backups; where there are none, those of restoreFrom. A stack that has its own goes on with them."""
-    own, stack = repository.backups(), machine.own_place().stack
-    if own or not orders.get("restore_from"):
-        return Source(stack, (), own)
+    own = own_source()
+    if own.backups or not orders.get("restore_from"):
+        return own
     arguments = repository.configure_source(source_place(orders))
     return Source(orders["restore_from"]["stack"], arguments, repository.backups(arguments))
 
@@ -43,12 +53,14 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     _room(source.backups, RESTORING)
     began = time.monotonic()
     say(f"restoring stack {source.stack} to {target.isoformat() if target else 'its newest state'}")
-    label = download(source, target, RESTORING)
+    fetched = fetch(source, target, RESTORING)
     downloaded = time.monotonic()
     repository.ensure_stanza(RESTORING)
     size = _bytes(RESTORING)
     say(f"{size / 1e6:.0f} MB in {downloaded - began:.1f} s; replaying the archive")
-    last = recovery.replay(RESTORING, orders.get("shared_buffers_mb", 128))
+    last, lost = recovery.replay(Replay(RESTORING, orders.get("shared_buffers_mb", 128)), fetched.wanted)
+    if lost:
+        say(f"not all could be restored: {lost}")
     (RESTORING / "postgresql.auto.conf").write_text("")  # pgBackRest's recovery settings have done their work
     timeline = recovery.control(RESTORING)[1]
     replayed = time.monotonic()
@@ -58,7 +70,9 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     report = {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "source": source.stack,
-        "backup": label,
+        "backup": fetched.backup.label,
+        "passed_over": fetched.passed_over,
+        "lost": lost,
         "target": orders.get("restore_to") or "",
         "timeline": timeline,
         "last_transaction": last,
@@ -75,17 +89,18 @@ def trial(target: str = "", keep: bool = False) -> dict[str, Any]:
 
     With `keep` the promoted, stopped cluster stays in TRIAL for the caller to look at. Raises RefusedError.
     """
-    place, when, backups = machine.own_place(), parse_target(target), repository.backups()
-    if not backups:
+    when, source = parse_target(target), own_source()
+    if not source.backups:
         raise RefusedError("the repository holds no backup")
-    check_target(when, backups)
+    check_target(when, source.backups)
     shutil.rmtree(TRIAL, ignore_errors=True)
-    _room(backups, TRIAL)
+    _room(source.backups, TRIAL)
     try:
         began = time.monotonic()
-        label = download(Source(place.stack, (), backups), when, TRIAL)
+        fetched = fetch(source, when, TRIAL, newest_only=True)
         downloaded, size = time.monotonic(), _bytes(TRIAL)
-        last = recovery.replay(TRIAL, machine.orders().get("shared_buffers_mb", 128), archive=False)
+        replaying = Replay(TRIAL, machine.orders().get("shared_buffers_mb", 128), archive=False)
+        last, lost = recovery.replay(replaying, fetched.wanted)
         replayed = time.monotonic()
     except BaseException:
         shutil.rmtree(TRIAL, ignore_errors=True)
@@ -93,32 +108,12 @@ def trial(target: str = "", keep: bool = False) -> dict[str, Any]:
     if not keep:
         shutil.rmtree(TRIAL)
     return {
-        "backup": label,
+        "backup": fetched.backup.label,
         "last_transaction": last,
+        "lost": lost,
         "bytes": size,
         "seconds": {"download": round(downloaded - began, 2), "replay": round(replayed - downloaded, 2)},
     }
-
-
-def download(source: Source, target: datetime.datetime | None, folder: Path) -> str:
-    """The files of the right backup into `folder`; returns its label. Goes on where a killed try stopped."""
-    recovery.end_leftovers(folder)
-    if folder.exists() and not any((folder / name).exists() for name in ("PG_VERSION", "backup.manifest")):
-        shutil.rmtree(folder)  # pgBackRest would not know it again
-    fresh = not folder.exists()
-    folder.mkdir(mode=0o700, exist_ok=True)
-    shutil.chown(folder, "postgres", "postgres")
-    (folder / "postmaster.pid").unlink(missing_ok=True)
-    # Of backups made before the target the newest; pgBackRest would take another, with a warning, where none is.
-    fitting = [backup for backup in source.backups if target is None or backup.stop <= target]
-    label = max(fitting, key=lambda backup: backup.stop).label
-    how = [f"--set={label}", f"--pg1-path={folder}", "--target-action=promote" if target else "--type=default"]
-    if target:
-        how = [*how, "--type=time", f"--target={target.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S.%f}+00"]
-    delta = [] if fresh else ["--delta"]
-    # Hasty: a try that a power cut ends is mended by checksum (--delta); a whole cluster is synced before it serves.
-    repository.pgbackrest(*source.arguments, *how, *delta, "--archive-mode=preserve", "restore", hasty=True)
-    return label
 
 
 def _room(backups: Sequence[Backup], folder: Path) -> None:
@@ -145,11 +140,11 @@ def in_place(target: str, typed: str) -> None:
     place, orders = machine.own_place(), {**machine.orders(), "restore_to": target}
     if typed != place.stack:
         raise RefusedError(f"this replaces the data of stack {place.stack}; type its name: --confirm {place.stack}")
-    when, backups = parse_target(target), repository.backups()
-    if not backups:
-        raise RefusedError("the repository holds no backup")
-    check_target(when, backups)
     lease, before = of_this_machine(), CLUSTERS / "main.before"
+    when, source = parse_target(target), own_source()
+    if not source.backups:
+        raise RefusedError("the repository holds no backup")
+    check_target(when, source.backups)
     lease.renew()
     # The last WAL must be in the archive before the database goes away: a stop in order ships it.
     systemctl("stop", "sekha.service", "sekha-chroma.service", "postgresql@17-main.service")
@@ -159,7 +154,7 @@ def in_place(target: str, typed: str) -> None:
             shutil.rmtree(before)
         MAIN.rename(before)
     try:
-        restore(lease, Source(place.stack, (), backups), when, orders)
+        restore(lease, source, when, orders)
     except BaseException:
         if aside and not MAIN.exists():
             before.rename(MAIN)
