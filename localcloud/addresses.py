@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable
 
@@ -19,9 +20,13 @@ def free_ipv4(used: Iterable[str]) -> str | None:
 def free_ipv6(used: Iterable[str]) -> str | None:
     """The lowest free /64, in network form ("2001:db8:5ec:1::/64"); None if there is none."""
     taken = set(used)
+    return next((net for net in map(_ipv6_net, range(1, 2**16)) if net not in taken), None)
+
+
+@functools.cache
+def _ipv6_net(number: int) -> str:
     first = int(PUBLIC_IPV6.network_address) >> 64
-    nets = (ipaddress.IPv6Network(((first + number) << 64, 64)) for number in range(1, 2**16))
-    return next((str(net) for net in nets if str(net) not in taken), None)
+    return str(ipaddress.IPv6Network(((first + number) << 64, 64)))
 
 
 def mac(prefix: str, number: int) -> str:

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from localcloud.row_cache import RowCache
+
 Data = dict[str, Any]  # one object as JSON; always with "id", "name" and "created"
 
 SCHEMA = """
@@ -59,6 +61,7 @@ class Store:
         self._lock = threading.RLock()
         self._depth = 0
         self._added_jobs = False
+        self._cache = RowCache(self._rows)
         self.on_jobs: Callable[[], None] | None = None  # called after a commit that added work
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -78,6 +81,7 @@ class Store:
         with self._lock:
             if self._depth == 0:
                 self._db.execute("BEGIN IMMEDIATE")
+                self._cache.check()
             self._depth += 1
             try:
                 yield
@@ -86,6 +90,7 @@ class Store:
             except BaseException:
                 if self._depth == 1:
                     self._added_jobs = False
+                    self._cache.forget()
                     if self._db.in_transaction:  # a full disk may have ended it
                         self._db.execute("ROLLBACK")
                 raise
@@ -96,6 +101,14 @@ class Store:
             added, self._added_jobs = self._added_jobs, False
         if added and self.on_jobs:
             self.on_jobs()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Hold the lock; what is in the cache is what is in the file."""
+        with self._lock:
+            if self._depth == 0:
+                self._cache.check()
+            yield
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
@@ -171,8 +184,11 @@ class Store:
         """
         with self.transaction():
             data = {"id": data.get("id") or self.next_id(), "created": now(), **data}
-            row = (data["id"], project, kind, data["name"], json.dumps(data))
-            self._db.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", row)
+            text = json.dumps(data)
+            self._db.execute(
+                "INSERT INTO objects VALUES (?, ?, ?, ?, ?)", (data["id"], project, kind, data["name"], text)
+            )
+            self._cache.put(project, kind, data["id"], text)
         return data
 
     def get(self, project: int, kind: str, object_id: int) -> Data | None:
@@ -186,16 +202,34 @@ class Store:
         sql = "SELECT data FROM objects WHERE kind = ? AND (project = ? OR ? IS NULL) ORDER BY id"
         return [json.loads(row[0]) for row in self._rows(sql, kind, project, project)]
 
+    def look(self, project: int | None, kind: str) -> list[Data]:
+        """As `all`, but rows that are shared by all who ask: to read, never to change."""
+        with self._reading():
+            return list(self._cache.objects(project, kind).values())
+
+    def look_at(self, project: int, kind: str, object_id: int) -> Data | None:
+        """As `get`, but a row that is shared: to read, never to change."""
+        with self._reading():
+            return self._cache.objects(project, kind).get(object_id)
+
+    def id_named(self, project: int, kind: str, name: str) -> int | None:
+        """The id of the project's object of that kind and name."""
+        rows = self._rows("SELECT id FROM objects WHERE project = ? AND kind = ? AND name = ?", project, kind, name)
+        return int(rows[0][0]) if rows else None
+
     def save(self, kind: str, data: Data) -> None:
         """Write a changed object back. Raises sqlite3.IntegrityError if its new name is taken."""
         with self.transaction():
             sql = "UPDATE objects SET name = ?, data = ? WHERE id = ? AND kind = ?"
-            self._db.execute(sql, (data["name"], json.dumps(data), data["id"], kind))
+            text = json.dumps(data)
+            if self._db.execute(sql, (data["name"], text, data["id"], kind)).rowcount:
+                self._cache.put(None, kind, data["id"], text)
 
     def delete(self, kind: str, object_id: int) -> None:
         """Forget an object; its actions stay."""
         with self.transaction():
             self._db.execute("DELETE FROM objects WHERE id = ? AND kind = ?", (object_id, kind))
+            self._cache.put(None, kind, object_id, None)
 
     def counts(self, kind: str) -> dict[int, int]:
         """Project -> how many objects of that kind it has, where there are any."""
@@ -245,9 +279,9 @@ class Store:
             self._db.execute(sql, (action["status"], json.dumps(action), action_id))
 
     def running_jobs(self) -> list[tuple[int, int, Data, Data]]:
-        """Unfinished work as (action id, project, action, job), oldest first."""
-        sql = "SELECT id, project, data, job FROM actions WHERE status = 'running' AND job IS NOT NULL ORDER BY id"
-        return [(int(i), int(p), json.loads(data), json.loads(job)) for i, p, data, job in self._rows(sql)]
+        """Unfinished work as (action id, project, action, job), oldest first; shared: to read, never to change."""
+        with self._reading():
+            return self._cache.jobs()
 
     def actions(self, project: int, *, kind: str | None = None, resource: int | None = None) -> list[Data]:
         """The project's actions by id; of objects of one kind, or of one object."""

@@ -7,6 +7,7 @@ simply run again (backend calls are idempotent).
 
 from __future__ import annotations
 
+import copy
 import logging
 import sqlite3
 import threading
@@ -48,6 +49,10 @@ class Scope:
     def all(self, kind: str) -> list[Data]:
         """All objects of the kind, by id."""
         return self.cloud.store.all(self.project, kind)
+
+    def look(self, kind: str) -> list[Data]:
+        """As `all`, but rows that are shared: to read, never to change."""
+        return self.cloud.store.look(self.project, kind)
 
     def get(self, kind: str, object_id: int) -> Data | None:
         """The object, or None."""
@@ -187,7 +192,7 @@ class Cloud:
         for row in self.store.running_jobs():
             keys = {tuple(key) for key in row[3]["keys"]}
             if row[0] not in self._busy and not keys & taken:
-                return row
+                return copy.deepcopy(row)
             taken |= keys
         return None
 

@@ -114,7 +114,7 @@ def _endpoint(cloud: Cloud, by_method: dict[str, Handler]) -> Callable[[Request]
             for name, value in request.query_params.multi_items():
                 query.setdefault(name, []).append(value)
             url = str(request.url.replace(query=""))
-            call = Call(cloud, request.state.project, dict(request.path_params), query, body, url)
+            call = Call(cloud, request.state.project, dict(request.path_params), query, body, url, method == "GET")
             return await run_in_threadpool(_answer, call, by_method[method])
         except ApiError as error:
             return JSONResponse(error.envelope(), error.status)

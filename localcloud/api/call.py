@@ -23,8 +23,17 @@ class Call(Scope):
     query: dict[str, list[str]] = field(default_factory=dict)
     body: Data = field(default_factory=dict)
     url: str = ""
+    reading: bool = False  # a GET: what it gets is shared, and must not be changed
 
     # -- objects ------------------------------------------------------------------------------------------------------
+
+    def all(self, kind: str) -> list[Data]:
+        return self.look(kind) if self.reading else super().all(kind)
+
+    def get(self, kind: str, object_id: int) -> Data | None:
+        if self.reading:
+            return self.cloud.store.look_at(self.project, kind, object_id)
+        return super().get(kind, object_id)
 
     def find(self, kind: str, object_id: int) -> Data:
         """The object, or 404."""
@@ -54,7 +63,7 @@ class Call(Scope):
 
     def check_name_free(self, kind: str, name: str, own_id: int | None = None) -> None:
         """409 if another object of the kind has the name."""
-        if any(row["name"] == name and row["id"] != own_id for row in self.all(kind)):
+        if self.cloud.store.id_named(self.project, kind, name) not in (None, own_id):
             raise taken()
 
     # -- body ---------------------------------------------------------------------------------------------------------

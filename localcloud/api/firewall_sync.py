@@ -10,7 +10,7 @@ from localcloud.worker import Operation, Resource, Scope
 
 def has_public_ip(scope: Scope, server: Data) -> bool:
     """True if the server has a public address."""
-    return any(row["assignee_id"] == server["id"] for row in scope.all("primary_ip"))
+    return any(row["assignee_id"] == server["id"] for row in scope.look("primary_ip"))
 
 
 def _holds(row: Data, server: Data) -> bool:
@@ -30,8 +30,8 @@ def applied_servers(scope: Scope, rows: list[Data]) -> list[Data]:
 
 
 def firewalls_of(scope: Scope, server: Data) -> list[Data]:
-    """The firewalls that hold for a server, by id."""
-    return [row for row in scope.all("firewall") if any(_holds(entry, server) for entry in row["applied_to"])]
+    """The firewalls that hold for a server, by id; to read."""
+    return [row for row in scope.look("firewall") if any(_holds(entry, server) for entry in row["applied_to"])]
 
 
 def rules_of(scope: Scope, server: Data) -> tuple[Rule, ...] | None:

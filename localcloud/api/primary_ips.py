@@ -39,8 +39,9 @@ def view(data: Data) -> Data:
 
 def free_address(scope: Scope, version: str) -> str:
     """The lowest public address (IPv6: /64) that no primary IP, floating IP or load balancer of any project has."""
-    used = [row["ip"] for kind in ("primary_ip", "floating_ip") for row in scope.cloud.store.all(None, kind)]
-    used += [row[version] for row in scope.cloud.store.all(None, "load_balancer")]
+    look = scope.cloud.store.look
+    used = [row["ip"] for kind in ("primary_ip", "floating_ip") for row in look(None, kind)]
+    used += [row[version] for row in look(None, "load_balancer")]
     ip = addresses.free_ipv4(used) if version == "ipv4" else addresses.free_ipv6(used)
     if ip is None:
         raise refused("resource_unavailable", f"no free {version} address is left in the local cloud", 412)

@@ -65,8 +65,8 @@ def set_state(scope: Scope, server_id: int, state: str | None) -> None:
 
 
 def ip_of(scope: Scope, server: Data, version: str) -> Data | None:
-    """The server's primary IP of that version."""
-    rows = (row for row in scope.all("primary_ip") if row["assignee_id"] == server["id"] and row["type"] == version)
+    """The server's primary IP of that version; to read."""
+    rows = (row for row in scope.look("primary_ip") if row["assignee_id"] == server["id"] and row["type"] == version)
     return next(rows, None)
 
 
@@ -104,5 +104,5 @@ def spec_of(scope: Scope, server: Data) -> ServerSpec:
         location=server["location"],
         root_password=server["root_password"],
         nics=tuple(nic for nic in nics if nic),
-        volumes=tuple(row["id"] for row in scope.all("volume") if row["server"] == server["id"]),
+        volumes=tuple(row["id"] for row in scope.look("volume") if row["server"] == server["id"]),
     )

@@ -35,10 +35,10 @@ def view(scope: Scope, server: Data) -> Data:
         "included_traffic": size["included_traffic"],
         "protection": server["protection"],
         "labels": server["labels"],
-        "volumes": [row["id"] for row in scope.all("volume") if row["server"] == server["id"]],
+        "volumes": [row["id"] for row in scope.look("volume") if row["server"] == server["id"]],
         "load_balancers": [
             row["id"]
-            for row in scope.all("load_balancer")
+            for row in scope.look("load_balancer")
             if any(server["id"] == member["id"] for target in row["targets"] for member in members(scope, target))
         ],
         "primary_disk_size": server["primary_disk_size"],
@@ -48,7 +48,7 @@ def view(scope: Scope, server: Data) -> Data:
 
 def _public_net(scope: Scope, server: Data) -> Data:
     """ipv4 and ipv6 are null where the server has none; the id is the primary IP's."""
-    floating = [row["id"] for row in scope.all("floating_ip") if row["server"] == server["id"]]
+    floating = [row["id"] for row in scope.look("floating_ip") if row["server"] == server["id"]]
     net: Data = {"ipv4": None, "ipv6": None, "floating_ips": floating}
     if ipv4 := ip_of(scope, server, "ipv4"):
         pointer = primary_ips.dns_ptr(ipv4)[0]["dns_ptr"]

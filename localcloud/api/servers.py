@@ -16,7 +16,7 @@ from localcloud.api.images import image_for
 from localcloud.api.listing import page
 from localcloud.api.metrics import metrics_of
 from localcloud.api.routes import Answer, Route
-from localcloud.api.server_state import require_unlocked
+from localcloud.api.server_state import require_unlocked, status
 from localcloud.api.server_view import view
 from localcloud.store import Data
 from localcloud.worker import Resource
@@ -142,8 +142,11 @@ def create(call: Call) -> Answer:
 
 
 def index(call: Call) -> Answer:
-    rows = [view(call, server) for server in call.all(KIND)]
-    return 200, page(call, "servers", rows, equal=("name", "status"))
+    """Shown is what is on the page alone: that takes looks at many other things."""
+    wanted = call.query.get("status")
+    rows = [server for server in call.all(KIND) if not wanted or status(call, server) in wanted]
+    found = page(call, "servers", rows)
+    return 200, {**found, "servers": [view(call, server) for server in found["servers"]]}
 
 
 def read(call: Call) -> Answer:

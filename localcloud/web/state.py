@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from localcloud import fault_store
@@ -17,25 +16,14 @@ NAMED = ("server", "network", "firewall", "load_balancer", "volume", "floating_i
 COMMON = ("id", "name", "created", "labels", "protection")
 
 
-@dataclasses.dataclass
-class Snapshot(Scope):
-    """A project whose lists are read once each."""
-
-    rows: dict[str, list[Data]] = dataclasses.field(default_factory=dict)
-    jobs: list[tuple[int, int, Data, Data]] | None = None
+class Reader(Scope):
+    """A project, to read: its rows are shared."""
 
     def all(self, kind: str) -> list[Data]:
-        if kind not in self.rows:
-            self.rows[kind] = super().all(kind)
-        return self.rows[kind]
+        return self.look(kind)
 
     def get(self, kind: str, object_id: int) -> Data | None:
-        return next((row for row in self.all(kind) if row["id"] == object_id), None)
-
-    def unfinished(self, kind: str, object_id: int) -> set[str]:
-        if self.jobs is None:
-            self.jobs = self.cloud.store.running_jobs()
-        return {action["command"] for _, _, action, job in self.jobs if [kind, object_id] in job["keys"]}
+        return self.cloud.store.look_at(self.project, kind, object_id)
 
 
 def projects(cloud: Cloud) -> list[Data]:
@@ -46,7 +34,7 @@ def projects(cloud: Cloud) -> list[Data]:
 
 def state(cloud: Cloud, project: int) -> Data:
     """Everything the console shows of the project."""
-    scope = Snapshot(cloud, project)
+    scope = Reader(cloud, project)
     return {
         "machines": not isinstance(cloud.backend, ApiOnlyBackend),
         "projects": projects(cloud),
