@@ -161,6 +161,8 @@ def check() -> None:
         "newest_backup": newest, "lag": dataclasses.asdict(facts.lag),
     }  # fmt: skip
     receipt.note(receipt.CHECK, figures)
+    if machine.FENCED.exists():  # the bucket's receipt is the other machine's
+        raise RefusedError("this machine lost its lease; " + "; ".join(found))
     try:
         receipt.publish(place, receipt.CHECK, figures, history=False)
     except OSError as error:
