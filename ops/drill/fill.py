@@ -15,6 +15,7 @@ PSQL = (
 )
 SQL = """
 SET client_min_messages = warning;  -- a word of 16,000 letters is not indexed, and that is fine
+SET default_toast_compression = lz4;  -- the letters don't compress, and this sees that sooner
 BEGIN;
 CREATE TEMP TABLE vectors (n int PRIMARY KEY, vector bytea);
 COPY vectors FROM STDIN;
