@@ -151,6 +151,9 @@ proof-verification: ## a good verification of the local stack's backups, then pl
 proof-clients: ## curl and the real sekha SDK against the URL of the local stack
 	@$(RUN) --dev --tools python -m proof.clients
 
+proof-hetzner-clients: ## hcloud-python, Debian's hcloud and the provider through the life of every resource (2 minutes; ONLY=python|cli|provider)
+	@$(RUN) --dev --tools python -m proof.hetzner_clients
+
 proof-machine: ## user-data, secrets, ports and the metadata lock of the local stack's machine
 	@$(RUN) --tools python -m proof.machine
 

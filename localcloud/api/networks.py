@@ -9,7 +9,7 @@ from localcloud import addresses, catalog
 from localcloud.api import kinds, lb_state, network_routes
 from localcloud.api.call import Call, network_of
 from localcloud.api.errors import invalid, limit, not_found, refused
-from localcloud.api.listing import paginate
+from localcloud.api.listing import page
 from localcloud.api.routes import Answer, Route
 from localcloud.store import Data
 from localcloud.worker import Operation, Resource, Scope
@@ -17,6 +17,9 @@ from localcloud.worker import Operation, Resource, Scope
 KIND = "network"
 PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]  # RFC 1918
 MAX_SUBNETS = 50
+CHANGING = {  # command of an action under way -> status of the member
+    "attach_to_network": "attaching", "detach_from_network": "detaching", "change_alias_ips": "updating",
+}  # fmt: skip
 
 
 def view(scope: Scope, data: Data) -> Data:
@@ -168,9 +171,11 @@ def member_list(call: Call) -> Answer:
         subnet = next(
             row["ip_range"] for row in data["subnets"] if IPv4Address(nic["ip"]) in IPv4Network(row["ip_range"])
         )
+        under_way = call.unfinished(kind, member["id"])
+        state = next((state for command, state in CHANGING.items() if command in under_way), "ok")
         row = {"id": member["id"], "type": kind, "ip": nic["ip"], "alias_ips": nic["alias_ips"], "subnet": subnet}
-        rows.append({**row, "status": "attached"})
-    return 200, paginate(call, "members", rows)
+        rows.append({**row, "status": state})
+    return 200, page(call, "members", rows, equal=("type", "status", "subnet"), sort=("id", "type", "ip", "status"))
 
 
 def _make(scope: Scope, args: Data) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pulumi_hcloud
 import pytest
-from pulumi import CustomResource
 
+from proof.hetzner_clients.provider_walk import every_type
 from tests.cloud.provider_rig import Engine, first_config, served
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
@@ -21,12 +20,6 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
 def engine(tmp_path: Path) -> Iterator[Engine]:
     with served(tmp_path) as engine:
         yield engine
-
-
-def every_type() -> set[str]:
-    """All resource types of the pinned provider."""
-    classes = [value for value in vars(pulumi_hcloud).values() if isinstance(value, type)]
-    return {value.__name__ for value in classes if issubclass(value, CustomResource)} - {"Provider"}
 
 
 def test_the_life_of_every_resource_type(engine: Engine) -> None:
