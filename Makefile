@@ -53,6 +53,9 @@ verify-backup: ## restore the newest backup of STACK beside its database, check 
 restore: ## put the newest backup (or TO=2026-11-23T14:05:00+00:00) in the place of STACK's data (asks for its name)
 	@$(RUN) --tools python -m ops restore --stack $(STACK)
 
+undelete-backups: ## what was deleted of STACK's backups, and with TO=time: bring them back as they were (asks for its name)
+	@$(RUN) --tools python -m ops undelete-backups --stack $(STACK)
+
 drill: ## lose a stack of SIZE=100 MB on the local cloud in the middle of writes, rebuild it from its bucket, compare
 	@$(RUN) --dev --tools python -m ops.drill
 

@@ -16,6 +16,7 @@ from ops.rotate import rotate
 from ops.secret import secret
 from ops.show import json_line, say
 from ops.status import status
+from ops.undelete import undelete
 
 
 def preview(stack: str) -> None:
@@ -71,6 +72,7 @@ COMMANDS = {
     "backup-list": backups.backup_list,
     "verify-backup": verification.verify_backup,
     "restore": backups.restore,
+    "undelete-backups": undelete,
     "compose": compose.write,
 }
 

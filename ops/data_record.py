@@ -27,13 +27,13 @@ def read(settings: Settings) -> DataRecord:
             newest_backup=_newest_backup(store),
         )
 
-    return _with_store(settings, look, DataRecord())
+    return with_store(settings, look, DataRecord())
 
 
 def refuse_other_kind(settings: Settings) -> None:
     """Raises OperatorError when the stack's data are in another kind of database than the config says."""
     none: dict[str, Any] = {}
-    record = _with_store(settings, lambda store: store.read_json(_key(settings)), none)
+    record = with_store(settings, lambda store: store.read_json(_key(settings)), none)
     try:
         data_record.refuse_other_kind(record, settings.database)
     except data_record.LostDataError as error:
@@ -42,7 +42,7 @@ def refuse_other_kind(settings: Settings) -> None:
 
 def end(settings: Settings) -> None:
     """Note that the data were given up on purpose."""
-    _with_store(settings, lambda s: s.write_json(_key(settings), data_record.ended(s.read_json(_key(settings)))), None)
+    with_store(settings, lambda s: s.write_json(_key(settings), data_record.ended(s.read_json(_key(settings)))), None)
 
 
 def versions(settings: Settings) -> list[tuple[str, str, str]]:
@@ -54,7 +54,7 @@ def versions(settings: Settings) -> list[tuple[str, str, str]]:
         rows = (row for page in pages for row in [*page.get("Versions", []), *page.get("DeleteMarkers", [])])
         return sorted((row["Key"], row["VersionId"], row.get("ETag", "deleted")) for row in rows)
 
-    return _with_store(settings, look, [])
+    return with_store(settings, look, [])
 
 
 def wipe(settings: Settings, keep: tuple[str, ...]) -> None:
@@ -73,24 +73,40 @@ def wipe(settings: Settings, keep: tuple[str, ...]) -> None:
                     if not row["Key"].startswith(kept):
                         store.s3.delete_object(Bucket=store.bucket, Key=row["Key"], VersionId=row["VersionId"])
 
-    _with_store(settings, sweep, None)
+    with_store(settings, sweep, None)
+
+
+def opened_by_other_keys(settings: Settings) -> list[str]:
+    """Repositories of the stack that another stackKey opens: their names."""
+
+    def look(store: Store) -> list[str]:
+        prefix = backups.prefix(settings.stack)
+        own = {backups.repository(settings.stack, settings.secrets.stack_key),
+               backups.stream(settings.stack, settings.secrets.stack_key)}  # fmt: skip
+        found = store.s3.list_objects_v2(Bucket=store.bucket, Prefix=prefix, Delimiter="/").get("CommonPrefixes", [])
+        names = sorted(row["Prefix"] for row in found)
+        return [
+            name for name in names if name not in own and name.startswith((prefix + "postgres-", prefix + "sqlite-"))
+        ]
+
+    return with_store(settings, look, [])
 
 
 def restorable(settings: Settings) -> bool:
     """Whether the bucket holds backups of the stack."""
     key = settings.secrets.stack_key
-    return _with_store(settings, lambda store: backups.any_there(store, settings.stack, key, settings.database), False)
+    return with_store(settings, lambda store: backups.any_there(store, settings.stack, key, settings.database), False)
 
 
 def note(settings: Settings, conversations: int, as_of: str) -> None:
     """Remember how many conversations the service held at `as_of` (ISO 8601)."""
     known = {"conversations": conversations, "as_of": as_of}
-    _with_store(settings, lambda s: s.write_json(_key(settings), {**s.read_json(_key(settings)), **known}), None)
+    with_store(settings, lambda s: s.write_json(_key(settings), {**s.read_json(_key(settings)), **known}), None)
 
 
 def withdraw(settings: Settings) -> None:
     """Take back the release that names a volume which is gone: a new machine would wait for that volume first."""
-    _with_store(settings, lambda store: store.delete(DESIRED + _node(settings)), None)
+    with_store(settings, lambda store: store.delete(DESIRED + _node(settings)), None)
 
 
 def clear(settings: Settings) -> None:
@@ -104,7 +120,7 @@ def clear(settings: Settings) -> None:
             if store.read_json(prefix + _node(settings)):
                 store.delete(prefix + _node(settings))
 
-    _with_store(settings, sweep, None)
+    with_store(settings, sweep, None)
 
 
 def _node(settings: Settings) -> str:
@@ -115,7 +131,7 @@ def _key(settings: Settings) -> str:
     return GENERATIONS + _node(settings)
 
 
-def _with_store(settings: Settings, work: Callable[[Store], T], none: T) -> T:
+def with_store(settings: Settings, work: Callable[[Store], T], none: T) -> T:
     """`work` on the stack's bucket; `none` where there is no such bucket. Raises OperatorError."""
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -39,8 +39,15 @@ def rebuild(stack: str) -> None:
             "them; delete them first if the backups shall take their place"
         )
     if not data_record.restorable(settings) and not settings.backups.restore_from:
+        others = ", ".join(data_record.opened_by_other_keys(settings))
+        hint = (
+            f"{others} is there: it is opened by another stackKey, give the config that"
+            if others
+            else (f"what was deleted there may come back: make undelete-backups STACK={stack}")
+        )
         raise OperatorError(
-            f"bucket {settings.bucket.name} holds no backup of stack {stack!r}: nothing to rebuild from"
+            f"bucket {settings.bucket.name} holds no backup of stack {stack!r} that its stackKey opens: nothing to "
+            f"rebuild from ({hint})"
         )
     up.up(stack, configured=True)
     say(f"rebuilt in {time.time() - started:.1f} s")
