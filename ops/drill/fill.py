@@ -28,9 +28,10 @@ CREATE TEMP TABLE chunks AS SELECT n, (
 INSERT INTO conversations (id, label, folder, message_count, word_count)
   SELECT md5('c' || n)::uuid, 'bulk', '/bulk', 1, 1 FROM generate_series({first}, {last}) n;
 INSERT INTO messages (id, conversation_id, seq, role, content, "timestamp")
-  SELECT md5('m' || m.n)::uuid, md5('c' || m.n)::uuid, 0, 'user',
-    substr(text, 1 + m.n % 9000) || substr(text, 1, m.n % 9000), now()
-  FROM generate_series({first}, {last}) m (n) JOIN chunks ON chunks.n = m.n % {chunks};
+  SELECT md5('m' || n)::uuid, md5('c' || n)::uuid, 0, 'user',
+    substr(text, 1 + n % 9000) || substr(text, 1, n % 9000), now()
+  FROM (SELECT m.n, text FROM generate_series({first}, {last}) m (n) JOIN chunks ON chunks.n = m.n % {chunks}
+        ORDER BY m.n OFFSET 0) ordered;
 INSERT INTO embeddings (message_id, model, dim, vector)
   SELECT md5('m' || n)::uuid, (SELECT model FROM vector_index_state LIMIT 1), {dim}, vector FROM vectors;
 INSERT INTO vector_outbox (message_id, action)
