@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from infra import sizing
+from infra.restore_settings import POSTGRES, SQLITE
 from infra.settings import Settings
 from ops import data_record, receipt, recover, up
-from ops.drill import fill, load
+from ops.drill import fill as fill_postgres
+from ops.drill import fill_sqlite, load
 from ops.drill.cloud import Cloud
 from ops.drill.compare import RPO_IDLE, RPO_WRITING, Loss, loss
 from ops.drill.load import Writers
@@ -31,6 +33,8 @@ SECONDS = float(os.environ.get("SECONDS", "20"))
 MOVE = {"sekha:regions": os.environ.get("TO_REGION", ""), "sekha:serverTypes": os.environ.get("TO_PLAN", "")}
 UPLOAD = 3.0  # seconds that one upload may take: of a WAL segment of 4 MB on a busy machine
 KEPT = ("receipts/",)
+DATABASE = os.environ.get("DATABASE") or POSTGRES
+fill = fill_sqlite if DATABASE == SQLITE else fill_postgres
 
 
 def settings_of(engine: Engine) -> Settings:
@@ -46,7 +50,7 @@ def room(megabytes: int) -> dict[str, Any]:
     conversations, messages = 20_000, 10
     while sizing.demand(conversations, messages).disk_gb < 3 * megabytes / 1000 + 4:
         conversations += 10_000
-    return {"sekha:conversations": conversations}
+    return {"sekha:conversations": conversations, "sekha:database": DATABASE}
 
 
 def begin(overrides: dict[str, Any]) -> None:
@@ -127,13 +131,14 @@ def story(seconds: dict[str, float]) -> dict[str, Any]:
     timed("index complete", lambda: fill.indexed_within(machine, 1200), seconds)
     after = timed("searches after", lambda: asyncio.run(load.probe(url, key, create=False)), seconds)
     lost = loss([lonely, *writers.acks], fill.written(machine), cut, load.WRITERS)
-    restored = json.loads(machine.run("cat /srv/sekha/postgresql/17/restored.json"))
+    restored = json.loads(machine.run(f"cat {fill.RESTORED}"))
     outputs = engine_of(DRILL).outputs()
     stands = Cloud(DRILL).servers()
     trial = json.loads(timed("restore alone (floor)", lambda: machine.run("sekha-backup trial", timeout=3600), seconds))
     stages = {name: float(value) for name, value in (outputs.get("stages") or {}).items()}
     floor = stages.get("boot", 0.0) + sum(trial["seconds"].values())
     return {
+        "database": DATABASE,
         "size_mb": round(megabytes, 1),
         "rows": rows,
         "backup_mb_stored": round(backup["stored"] / 1e6, 1),
@@ -172,7 +177,7 @@ def broken(lost: Loss, idle: float, bulk: bool, searches: bool, stands: list[str
 def show(figures: dict[str, Any], key: str) -> None:
     rpo, restored = figures["rpo"], figures["restore"]
     rows: list[tuple[str, object]] = [
-        ("database", f"{figures['size_mb']} MB ({figures['backup_mb_stored']} MB stored)"),
+        (figures["database"], f"{figures['size_mb']} MB ({figures['backup_mb_stored']} MB stored)"),
         ("acknowledged rows, lost", f"{rpo['acknowledged']}, {rpo['lost']}"),
         ("RPO under writes", f"{rpo['seconds']} s"),
         ("RPO idle: a single write is in the bucket after", f"{rpo['idle_seconds']} s"),

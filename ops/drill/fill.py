@@ -8,6 +8,7 @@ import struct
 
 from ops.remote import Machine
 
+RESTORED = "/srv/sekha/postgresql/17/restored.json"
 MESSAGE, ROWS = 16_000, 10_000  # characters of a message, more where that makes more rows: vectors cost minutes
 PSQL = (
     "setpriv --reuid=sekha --regid=sekha --clear-groups psql -X -q -At -v ON_ERROR_STOP=1 "
@@ -88,6 +89,16 @@ def size(machine: Machine) -> float:
 def fingerprint(machine: Machine) -> str:
     """Count and checksum of the bulk."""
     return machine.run(PSQL, stdin=FINGERPRINT + ";").strip()
+
+
+def count(machine: Machine) -> int:
+    """How many conversations came through the SDK."""
+    return len(written(machine))
+
+
+def forget(machine: Machine) -> None:
+    """Delete them behind the service's back, as by mistake."""
+    machine.run(PSQL, stdin="DELETE FROM conversations WHERE folder = '/drill';")
 
 
 def written(machine: Machine) -> set[str]:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.roles import CLOUD_INIT, ORDER, render, render_machine
+from infra.roles import CLOUD_INIT, ORDER, SQLITE_ORDER, render, render_machine
 from tests.unit.roles.user_data import render_user_data
-from tests.unit.roles.variables import DOMAIN, VARIABLES
+from tests.unit.roles.variables import DOMAIN, SQLITE, VARIABLES
 
 CACHE = Path(os.environ.get("SEKHA_CACHE", Path.home() / ".cache" / "sekha-deploy"))
-PACKAGES = "caddy postgresql-17 pgbackrest unattended-upgrades"  # their own units and tools, next to what the image has
+PACKAGES = "caddy postgresql-17 pgbackrest sqlite3 unattended-upgrades"  # their units and tools, beside the image's
 UNITS = (
     "sekha", "sekha-chroma", "caddy", "postgresql@17-main", "sekha-firewall", "sekha-agent", "sekha-lease",
     "sekha-backup@full", "sekha-first-backup", "sekha-files", "sekha-verify", "sekha-backup-check",
@@ -103,6 +103,25 @@ def test_units(debian: Debian, unit: str) -> None:
         f"id {name} >/dev/null 2>&1 || useradd -r {name}" for name in ("sekha", "sekha-chroma", "caddy", "postgres")
     )
     done = debian.run(f"{accounts}; systemd-analyze verify --man=no --recursive-errors=one {unit}.service")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+SQLITE_UNITS = (
+    "sekha.service", "sekha-litestream.service", "sekha-backup@copy.service", "sekha-first-backup.service",
+    "sekha-verify.service", "sekha-backup-check.service", "sekha-backup-copy.timer",
+)  # fmt: skip
+
+
+def test_units_of_a_sqlite_machine(debian: Debian) -> None:
+    """In a folder that precedes the one of the other kind's units."""
+    folder = "/root/sqlite"
+    for step in render_machine(SQLITE, SQLITE_ORDER):
+        for entry in yaml.safe_load(step.config)["write_files"]:
+            if entry["path"].startswith("/etc/systemd/system/"):
+                debian.write(folder + entry["path"], entry["content"])
+    debian.write("/usr/local/lib/sekha-deploy/litestream", "#!/bin/sh\n", "0755")  # in place of the release's
+    verify = f"SYSTEMD_UNIT_PATH={folder}/etc/systemd/system: systemd-analyze verify --man=no --recursive-errors=one"
+    done = debian.run(f"id sekha >/dev/null 2>&1 || useradd -r sekha; {verify} {' '.join(SQLITE_UNITS)}")
     assert (done.returncode, done.stderr) == (0, "")
 
 

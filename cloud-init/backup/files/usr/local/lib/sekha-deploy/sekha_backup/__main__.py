@@ -22,6 +22,7 @@ from sekha_backup import (
     sqlite,
     verify,
     verify_postgres,
+    verify_sqlite,
 )
 from sekha_backup.machine import RefusedError
 
@@ -73,6 +74,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def subject() -> verify.Subject:
+    """What a verification restores and looks at."""
+    return verify_sqlite.Sqlite() if machine.is_sqlite() else verify_postgres.Postgres()
+
+
 def main() -> int:
     """Run one command; 1 with one line saying what to do when it is refused."""
     options = parser().parse_args()
@@ -100,10 +106,10 @@ def main() -> int:
                 with verify.alone():  # they restore into the same place
                     print(json.dumps((sqlite.trial if machine.is_sqlite() else restore.trial)(options.to)))
             case "verify":
-                verify.verify(verify_postgres.Postgres())
+                verify.verify(subject())
             case "clean":
                 with verify.alone():
-                    verify_postgres.Postgres().clean()
+                    subject().clean()
             case "check":
                 check.check()
             case "restore":

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sekha_backup import archive, machine, receipt, repository
+from sekha_backup import archive, copies, machine, receipt, repository, stream
 from sekha_backup.archive import Lag
 from sekha_backup.machine import RefusedError
 
@@ -26,7 +26,10 @@ FIRST_WITHIN = 1800.0  # seconds that a new database may be without a backup
 VERIFIED_WITHIN = 8 * 86400.0  # seconds: verifications are weekly
 LAG = 120.0  # seconds
 ANSWER = 60.0  # seconds that the repository has to answer
-RUNS = ("sekha-first-backup", "sekha-backup@full", "sekha-backup@diff", "sekha-verify")
+RUNS = {
+    "postgres": ("sekha-first-backup", "sekha-backup@full", "sekha-backup@diff", "sekha-verify"),
+    "sqlite": ("sekha-first-backup", "sekha-backup@copy", "sekha-verify"),
+}
 
 
 @dataclass(frozen=True)
@@ -123,27 +126,39 @@ def limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def lag() -> Lag:
+    """How far the archive, or litestream's stream, is behind."""
+    if not machine.is_sqlite():
+        return archive.measure()
+    try:
+        return Lag(stream.behind(), 0)
+    except RefusedError as error:
+        return Lag(0.0, 0, str(error))
+
+
 def look() -> Facts:
     """The facts of this machine now."""
     backups: tuple[float, ...] = ()
     unreadable, verification = "", dict[str, Any]()
     try:
         with limit(ANSWER):
-            backups = tuple(backup.stop.timestamp() for backup in repository.backups())
+            found = copies.backups(machine.own_place()) if machine.is_sqlite() else repository.backups()
+            backups = tuple(backup.stop.timestamp() for backup in found)
     except (RefusedError, OSError, subprocess.SubprocessError, ValueError) as error:
         unreadable = str(error)[-300:]
     try:
         verification = receipt.newest(machine.own_place(), receipt.VERIFICATION)
     except OSError as error:
         unreadable = unreadable or str(error)[-300:]
-    ask = ["systemctl", "is-failed", *(f"{unit}.service" for unit in RUNS)]
+    runs = RUNS["sqlite" if machine.is_sqlite() else "postgres"]
+    ask = ["systemctl", "is-failed", *(f"{unit}.service" for unit in runs)]
     states = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=30).stdout.split()
     at = verification.get("at")
-    made = machine.MAIN / "PG_VERSION"
+    made = machine.DATABASE.with_name("sekha.db-feeder") if machine.is_sqlite() else machine.MAIN / "PG_VERSION"
     return Facts(
-        time.time(), backups, unreadable, archive.measure(),
+        time.time(), backups, unreadable, lag(),
         datetime.datetime.fromisoformat(at).timestamp() if at else 0.0, str(verification.get("message", "")),
-        tuple(unit for unit, state in zip(RUNS, states, strict=True) if state == "failed"),
+        tuple(unit for unit, state in zip(runs, states, strict=True) if state == "failed"),
         time.time() - made.stat().st_mtime if made.exists() else 0.0, states[0] == "activating",
     )  # fmt: skip
 

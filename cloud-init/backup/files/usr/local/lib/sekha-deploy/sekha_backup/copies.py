@@ -85,6 +85,8 @@ def look(file: Path) -> Row:
             told = [row[0] for row in base.execute("PRAGMA integrity_check(5)")]
             if told != ["ok"]:
                 raise RefusedError(f"the database is damaged: {'; '.join(told)}")
+            if wrong := base.execute("PRAGMA foreign_key_check").fetchone():
+                raise RefusedError(f"the database is damaged: rows refer to others that are not there: {wrong}")
             (count,) = base.execute("SELECT count(*) FROM conversations").fetchone()
     except sqlite3.DatabaseError as error:
         raise RefusedError(f"the database can't be read: {error}") from error

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sekha_backup import machine
+from sekha_backup import machine, stream
 from sekha_backup.bucket import Answer, Bucket
 from sekha_backup.machine import RefusedError
 from sekha_backup.nudge import nudge
@@ -91,8 +91,9 @@ class Lease:
             "since": before.get("since", now) if mine else now,
             "at": now,
             "data": bool(before.get("data")),  # this stack has had a backup: an empty repository is a loss
-            # the last WAL file in the archive, and in which: if it is gone, something was lost
-            **{name: before[name] for name in ("wal", "repository") if before.get(name)},
+            # the last WAL file in the archive, and in which (SQLite: the highest message in the bucket): if it is gone,
+            # something was lost
+            **{name: before[name] for name in ("wal", "repository", "reached") if before.get(name)},
             **changes,
         }
         answer = self.bucket.put(self.key, json.dumps(state).encode(), if_match, if_none=not if_match)
@@ -166,7 +167,7 @@ def hold() -> None:
     while not machine.FENCED.exists():
         nudge()
         try:
-            lease.renew(**archived(lease.bucket.place.named("postgres")))
+            lease.renew(**(stream.reached() if machine.is_sqlite() else archived(lease.bucket.place.named("postgres"))))
             complaint = ""
         except LostError as lost:
             fence(str(lost))

@@ -17,6 +17,7 @@ PROGRAM = machine.ROOT / "var/lib/sekha-deploy/release/bin/litestream"
 OWN = machine.ETC / "litestream.json"
 SOURCE = machine.RUN / "restore/litestream.json"  # of another stack's replica; gone after a reboot
 RETENTION, SNAPSHOTS, LOOK = "720h", "24h", "1h"  # 30 days; a whole copy a day; how often what is old is deleted
+METRICS = "127.0.0.1:9363"  # where it serves its metrics; what it says there is no secret
 SECOND = datetime.timedelta(seconds=1)
 
 
@@ -39,7 +40,10 @@ def settings(place: Place, sync_seconds: int = 1) -> str:
     }
     if not place.temporary:  # else litestream asks for the machine's role by itself
         replica |= {"access-key-id": access, "secret-access-key": secret}
-    return json.dumps({"logging": {"level": "warn"}, "dbs": [{"path": str(DATABASE), "replicas": [replica]}]}, indent=1)
+    return json.dumps(
+        {"addr": METRICS, "logging": {"level": "warn"}, "dbs": [{"path": str(DATABASE), "replicas": [replica]}]},
+        indent=1,
+    )
 
 
 def configure(place: Place, path: Path = OWN) -> Path:

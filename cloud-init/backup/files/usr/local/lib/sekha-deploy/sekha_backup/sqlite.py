@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sekha_backup import copies, litestream, machine
+from sekha_backup import copies, litestream, machine, stream
 from sekha_backup.bring_up import Database, Orders, Source, check_target, parse_target, source_place
 from sekha_backup.lease import Lease, of_this_machine, say
 from sekha_backup.machine import CHROMA, DATABASE, SQLITE, Place, RefusedError
@@ -58,6 +58,8 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     folder("sekha", "0700", SQLITE)
     say(f"restoring stack {source.stack} to {target.isoformat() if target else 'its newest state'}")
     report = download(place, source, target, RESTORING)
+    if target is None:
+        missing(int(lease.look()[0].get("reached", 0)) if place is own else 0, RESTORING / DATABASE.name)
     shutil.rmtree(CHROMA, ignore_errors=True)  # another state's index: the service fills a new one from the database
     for name in BESIDE[1:]:
         remove(SQLITE / name)
@@ -73,6 +75,7 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
         "target": orders.get("restore_to") or "",
     }
     machine.write(RESTORED, json.dumps(report), 0o644)
+    lease.renew(reached=stream.highest(DATABASE))  # of this state: a time before may have had more
     lease.bucket.put(own.prefix + "restored.json", json.dumps(report).encode())
     say(f"restored: {json.dumps(report)}")
 
@@ -101,6 +104,17 @@ def download(place: Place, source: Source, target: datetime.datetime | None, int
         # litestream replays while it downloads; what comes after is the check of the whole file
         "seconds": {"download": round(downloaded - began, 2), "replay": round(checked - downloaded, 2)},
     }
+
+
+def missing(reached: int, file: Path) -> None:
+    """litestream does not see that a piece of its stream is missing, and stops there: refuse a newest state that lacks
+    messages which were in the bucket. Raises RefusedError."""
+    found = stream.highest(file)
+    if found < reached:
+        raise RefusedError(
+            f"the stream lacks changes that were in the bucket: it ends at message {found} of {reached} at "
+            "least. Bring deleted objects back from their versions; or set sekha:restoreTo to a time (docs/backup.md)"
+        )
 
 
 def trial(target: str = "", keep: bool = False) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""SQLite's side of restoring and verifying, without litestream and without a bucket."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sekha_backup import copies, sqlite, stream
+from sekha_backup.machine import RefusedError
+from sekha_backup.stream import Position
+from sekha_backup.verify_sqlite import bounds, content, counters
+from sekha_service.store import sqlite_migrate
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """The service's own schema, a conversation with two messages."""
+    file = tmp_path / "sekha.db"
+    sqlite_migrate.migrate(file)
+    with closing(sqlite3.connect(file)) as base, base:
+        base.execute(
+            "INSERT INTO conversations (id, label, label_lower, created_at, updated_at) VALUES ('c', 'x', 'x', "
+            "'2026-11-23T10:00:00.000000', '2026-11-23T10:00:00.000000')"
+        )
+        for key in "ab":
+            base.execute(
+                "INSERT INTO messages (id, conversation_id, seq, role, content, timestamp) VALUES (?, 'c', ?, 'user',"
+                " 'text', '2026-11-23T11:00:00.000000')",
+                (key, ord(key)),
+            )
+    return file
+
+
+def test_content_and_counters(database: Path) -> None:
+    found = content(database)
+    assert (found.rows["conversations"], found.rows["messages"]) == (1, 2)
+    assert found.newest
+    assert found.newest.isoformat() == "2026-11-23T11:00:00+00:00"
+    assert not [name for name in found.rows if name.startswith(("messages_fts", "sqlite_"))]
+    assert counters(database)["messages"] == stream.highest(database) == 2
+
+
+@pytest.mark.parametrize(
+    ("now", "after", "expected"),
+    [
+        ({"messages": 10, "conversations": 3}, {"messages": 10}, {"messages": (10, 10), "conversations": (3, 3)}),
+        ({"messages": 12, "conversations": 4}, {"messages": 12}, {"messages": (10, 12), "conversations": (3, 6)}),
+        (
+            {"messages": 9, "conversations": 3},
+            {"messages": 11},
+            {"messages": (8, 11), "conversations": (3, 3)},
+        ),  # one came, two went
+    ],
+)
+def test_bounds(now: dict[str, int], after: dict[str, int], expected: dict[str, tuple[int, int]]) -> None:
+    found = bounds({"messages": 10, "conversations": 3}, now, {"messages": 10}, after)
+    assert found["messages"] == expected["messages"]
+    assert (
+        found["conversations"][0]
+        <= expected["conversations"][0]
+        <= expected["conversations"][1]
+        <= found["conversations"][1]
+    )
+
+
+def test_a_state_that_lacks_what_was_in_the_bucket_is_refused(database: Path) -> None:
+    sqlite.missing(0, database)
+    sqlite.missing(2, database)
+    with pytest.raises(RefusedError, match="ends at message 2 of 3 at least"):
+        sqlite.missing(3, database)
+
+
+@pytest.mark.parametrize("damage", ["orphan", "page", "text"])
+def test_damage_is_seen(database: Path, damage: str) -> None:
+    assert copies.look(database)["conversations"] == 1
+    if damage == "orphan":
+        with closing(sqlite3.connect(database)) as base, base:
+            base.execute("UPDATE messages SET conversation_id = 'gone'")
+    else:
+        body = bytearray(database.read_bytes())
+        at = 0 if damage == "text" else len(body) // 2
+        body[at : at + 4096] = b"x" * 4096
+        database.write_bytes(body)
+    with pytest.raises(RefusedError, match="the database"):
+        copies.look(database)
+
+
+def test_whole_when_the_bucket_is_at_the_end_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "sekha.db"
+    wal, folder = tmp_path / "sekha.db-wal", tmp_path / ".sekha.db-litestream"
+    with pytest.raises(RefusedError, match="has not begun"):
+        stream.shadow(file)
+    (folder / "generations/g1/wal").mkdir(parents=True)
+    (folder / "generation").write_text("g1\n")
+    for number, size in ((0, 900), (1, 132)):
+        (folder / f"generations/g1/wal/{number:08x}.wal").write_bytes(bytes(size))
+    wal.write_bytes(b"")
+    for at, written, expected in (
+        (Position(1, 132), -1, True), (Position(1, 32), -1, False), (None, -1, False), (Position(1, 132), 1, False),
+    ):  # fmt: skip
+        monkeypatch.setattr(stream, "uploaded", lambda at=at: at)
+        os.utime(wal, (0, stream.shadow(file)[1] + written))
+        assert stream.whole(file) is expected
