@@ -144,6 +144,25 @@ def missing(proof: Proof) -> Seen:
     return seen
 
 
+def lacking(proof: Proof) -> Seen:
+    """A table that no backup holds the rows of, because it is not logged."""
+    make = "CREATE UNLOGGED TABLE planted AS SELECT generate_series(1, 10);"
+    with proof.shell(f"echo '{make}' | {fill.PSQL}", f"echo 'DROP TABLE planted;' | {fill.PSQL}"):
+        proof.unit("sekha-verify")
+        return proof.look()
+
+
+def refused(proof: Proof) -> Seen:
+    """The bucket does not know the machine's key any more."""
+    conf = "/etc/pgbackrest/conf.d/repository.conf"
+    spoil = f"cp -p {conf} /root/repository.conf && sed -i 's/^repo1-s3-key-secret=./&x/' {conf}"
+    with proof.shell(spoil, f"mv /root/repository.conf {conf}"):
+        proof.unit("sekha-first-backup")
+        seen = proof.look()
+    proof.unit("sekha-first-backup")
+    return seen
+
+
 def stopped(proof: Proof) -> Seen:
     with proof.shell(f"kill -STOP $({ARCHIVER})", f"kill -CONT $({ARCHIVER})"):
         proof.machine.run(fill.PSQL, stdin=WRITE.format(rows=1))
@@ -191,6 +210,12 @@ def killed(proof: Proof) -> Seen:
 CASES: dict[str, tuple[Callable[[Proof], Seen], set[str], set[str], str]] = {
     "a corrupted backup file": (corrupted, {"sekha-verify"}, {"SekhaVerificationFailed"}, "restore: pgbackrest"),
     "a backup emptied to 0 bytes": (emptied, {"sekha-verify"}, {"SekhaVerificationFailed"}, "restore: pgbackrest"),
+    "a table that is empty in the backup": (
+        lacking, {"sekha-verify"}, {"SekhaVerificationFailed"}, "planted: 0 rows restored, the live database has 10",
+    ),
+    "the first backup refused by the bucket": (
+        refused, {"sekha-first-backup"}, {"SekhaBackupUnreadable"}, "the last run of sekha-first-backup failed",
+    ),
     "the archiver stopped": (
         stopped, {"sekha-verify"}, {"SekhaArchiveLag", "SekhaVerificationFailed"}, "did not reach the archive",
     ),
