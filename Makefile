@@ -56,7 +56,7 @@ restore: ## put the newest backup (or TO=2026-11-23T14:05:00+00:00) in the place
 undelete-backups: ## what was deleted of STACK's backups, and with TO=time: bring them back as they were (asks for its name)
 	@$(RUN) --tools python -m ops undelete-backups --stack $(STACK)
 
-drill: ## lose a stack of SIZE=100 MB on the local cloud in the middle of writes, rebuild it from its bucket, compare
+drill: ## lose a stack of SIZE=100 MB on the local cloud in the middle of writes, rebuild it from its bucket, compare (DATABASE=sqlite)
 	@$(RUN) --dev --tools python -m ops.drill
 
 backup-cost: ## requests a month and their price (HOURS=8 of writing a day, STORED_MB=1000, ARCHIVE_TIMEOUT=4)
@@ -142,7 +142,7 @@ refresh-prices: ## the catalog's prices from the clouds' own lists, as a diff to
 lock: ## lock the dependencies again after editing a *.in file
 	@$(RUN) tools/lock
 
-proof-pitr: ## rows deleted by mistake come back by a restore to a time; impossible times are refused
+proof-pitr: ## rows deleted by mistake come back by a restore to a time; impossible times are refused (DATABASE=sqlite, STACK=drill)
 	@$(RUN) --dev --tools python -m proof.pitr
 
 proof-restore-from: ## a second stack starts with the local stack's data, whose archive is only read (5 minutes)

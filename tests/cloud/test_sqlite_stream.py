@@ -168,6 +168,11 @@ def test_what_was_written_comes_back_after_kills_and_as_of_a_time(node: Node, st
     node.start()
     node.add("last")
     node.settled()
+    end = stream.shadow(node.database)[0]
+    stream.mark(node.database)
+    assert not stream.whole()
+    node.settled()
+    assert stream.shadow(node.database)[0] != end
     expected = ["text of a", "text of b", *(f"row {number}" for number in range(300)), "text of last"]
     assert names(node.database) == expected
     node.kill()
