@@ -121,6 +121,9 @@ bench-memory: ## memory of each part, idle and under load, next to 8 GB
 bench-preview: ## `pulumi preview` of a single server next to one resource on the same SDK, per cloud (ROUNDS=5)
 	@$(RUN) --tools python -m bench.preview
 
+bench-localcloud: ## the local cloud: requests/s next to a floor, 200 servers without machines, 20 real ones (ONLY=api|machines)
+	@$(RUN) --dev --tools python -m bench.localcloud
+
 bench-rate: ## how exactly several workers keep the rate limit, over 30 s
 	@$(RUN) --dev bench/run service.rate
 

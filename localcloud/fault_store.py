@@ -76,6 +76,8 @@ def carried_out(store: Store, fault_id: int) -> bool:
 
 def lost_servers(store: Store) -> set[int]:
     """Servers whose host is gone."""
+    if not store.has_faults():
+        return set()
     return {n for fault in listed(store) if fault.kind == "host_loss" for n in fault.victims or ()}
 
 
@@ -87,7 +89,7 @@ def host_lost(store: Store, command: str, resources: list[tuple[str, int]]) -> b
 
 def _take(store: Store, matches: Callable[[Fault], bool]) -> Fault | None:
     """The first fault that matches and hits; every match is counted, a hit uses up one of `count`."""
-    if not store.faults():  # the common case costs no transaction
+    if not store.has_faults():  # the common case costs no transaction
         return None
     with store.transaction():
         for fault in listed(store):

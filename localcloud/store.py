@@ -60,6 +60,7 @@ class Store:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._lock = threading.RLock()
         self._depth = 0
+        self._checked = False  # the cache was, since the lock is held
         self._added_jobs = False
         self._cache = RowCache(self._rows)
         self.on_jobs: Callable[[], None] | None = None  # called after a commit that added work
@@ -67,6 +68,8 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(SCHEMA)
+        self._peek_lock = threading.Lock()
+        self._peek_db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         if self._db.execute("SELECT count(*) FROM sequence").fetchone()[0] == 0:
             self._db.execute("INSERT INTO sequence VALUES (0)")
 
@@ -74,6 +77,7 @@ class Store:
         """Close the file; the store can't be used any more."""
         with self._lock:
             self._db.close()
+            self._peek_db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -103,16 +107,27 @@ class Store:
             self.on_jobs()
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Hold the lock; what is in the cache is what is in the file."""
+    def reading(self) -> Iterator[None]:
+        """What is read inside is of one moment. May be nested, also with transactions."""
         with self._lock:
-            if self._depth == 0:
+            if self._depth == 0 and not self._checked:
                 self._cache.check()
-            yield
+                self._checked = True
+                try:
+                    yield
+                finally:
+                    self._checked = False
+            else:
+                yield
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
+
+    def _peek(self, sql: str, *values: Any) -> list[Any]:
+        """What is committed, without waiting for who writes."""
+        with self._peek_lock:
+            return self._peek_db.execute(sql, values).fetchall()
 
     def next_id(self) -> int:
         """The next id: one sequence for all kinds, so that ids of different kinds never collide."""
@@ -147,7 +162,7 @@ class Store:
 
     def find_token(self, token: str) -> tuple[int, bool] | None:
         """(project, read_only) of a token, None if there is no such token."""
-        rows = self._rows("SELECT project, read_only FROM tokens WHERE token = ?", token)
+        rows = self._peek("SELECT project, read_only FROM tokens WHERE token = ?", token)
         return (int(rows[0][0]), bool(rows[0][1])) if rows else None
 
     # -- what is sold out ----------------------------------------------------------------------------------------------
@@ -167,6 +182,10 @@ class Store:
     def faults(self) -> list[str]:
         """All faults as JSON, oldest first."""
         return [str(row[0]) for row in self._rows("SELECT data FROM faults ORDER BY id")]
+
+    def has_faults(self) -> bool:
+        """True if there is any that was committed."""
+        return bool(self._peek("SELECT 1 FROM faults LIMIT 1"))
 
     def save_fault(self, fault_id: int, data: str | None) -> None:
         """Write a fault; None forgets it."""
@@ -204,12 +223,12 @@ class Store:
 
     def look(self, project: int | None, kind: str) -> list[Data]:
         """As `all`, but rows that are shared by all who ask: to read, never to change."""
-        with self._reading():
+        with self.reading():
             return list(self._cache.objects(project, kind).values())
 
     def look_at(self, project: int, kind: str, object_id: int) -> Data | None:
         """As `get`, but a row that is shared: to read, never to change."""
-        with self._reading():
+        with self.reading():
             return self._cache.objects(project, kind).get(object_id)
 
     def id_named(self, project: int, kind: str, name: str) -> int | None:
@@ -280,7 +299,7 @@ class Store:
 
     def running_jobs(self) -> list[tuple[int, int, Data, Data]]:
         """Unfinished work as (action id, project, action, job), oldest first; shared: to read, never to change."""
-        with self._reading():
+        with self.reading():
             return self._cache.jobs()
 
     def actions(self, project: int, *, kind: str | None = None, resource: int | None = None) -> list[Data]:

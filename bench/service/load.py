@@ -62,15 +62,18 @@ def install_wrk() -> None:
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "wrk"], check=True)
 
 
-def replay(url: str, requests: Iterable[Request], clients: int, seconds: float) -> Figures:
-    """Send `requests` over and over on `clients` kept connections for `seconds` (whole ones). `url` on loopback."""
+def replay(url: str, requests: Iterable[Request], clients: int, seconds: float, key: str = API_KEY) -> Figures:
+    """Send `requests` over and over on `clients` kept connections for `seconds` (whole ones). `url` on loopback.
+
+    `key` is the bearer token.
+    """
     assert url.startswith("http://127.0.0.1:"), url
     with tempfile.NamedTemporaryFile("w", suffix=".requests", encoding="utf-8") as file:
         for method, path, body in requests:
             file.write(f"{method}\t{path}\t{'' if body is None else json.dumps(body)}\n")
         file.flush()
         command = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
-        command += ["-s", str(_SCRIPT), url, "--", file.name, API_KEY]
+        command += ["-s", str(_SCRIPT), url, "--", file.name, key]
         run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
     assert run.returncode == 0, run.stderr
     return Figures(**json.loads(run.stdout.splitlines()[-1]))

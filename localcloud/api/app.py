@@ -124,7 +124,8 @@ def _endpoint(cloud: Cloud, by_method: dict[str, Handler]) -> Callable[[Request]
 
 def _answer(call: Call, handler: Handler) -> Response:
     try:
-        with call.cloud.store.transaction():
+        store = call.cloud.store
+        with store.reading() if call.reading else store.transaction():
             status, payload = handler(call)
     except ApiError as error:
         return JSONResponse(error.envelope(), error.status)

@@ -15,7 +15,7 @@ MAX_SERVERS = 10
 
 def view(scope: Scope, data: Data) -> Data:
     """The group as the API shows it, with its servers."""
-    return {**data, "servers": [row["id"] for row in scope.all("server") if row["placement_group"] == data["id"]]}
+    return {**data, "servers": [row["id"] for row in scope.look("server") if row["placement_group"] == data["id"]]}
 
 
 def check_room(scope: Scope, data: Data) -> None:
