@@ -15,6 +15,14 @@ class BackendError(Exception):
     """An operation on a machine, network or volume failed; the text is for the operator."""
 
 
+class NotIssuedError(BackendError):
+    """A certificate was not issued; `code` is one of the API's codes for that."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 @dataclass(frozen=True)
 class Nic:
     """A server's interface in a private network: a /32 address, everything routed through the gateway."""

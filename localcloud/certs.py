@@ -18,7 +18,8 @@ MANAGED_LIFE = datetime.timedelta(days=90)  # of a managed certificate, as Let's
 LIFE = datetime.timedelta(days=3650)  # the CA never leaves this machine
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> str:
+def pem_of(key: ec.EllipticCurvePrivateKey) -> str:
+    """The private key as PEM."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
@@ -64,7 +65,28 @@ def issue(folder: Path, names: list[str]) -> tuple[str, str]:
         .sign(ca_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    return cert.public_bytes(pem).decode() + ca.public_bytes(pem).decode(), _pem(key)
+    return cert.public_bytes(pem).decode() + ca.public_bytes(pem).decode(), pem_of(key)
+
+
+def cross_sign(folder: Path, root: str) -> str:
+    """A foreign CA's root (PEM) as an intermediate below the CA in `folder`, and that CA itself."""
+    ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    foreign = x509.load_pem_x509_certificate(root.encode())
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the CA's key is none of ours")
+    builder = x509.CertificateBuilder(
+        issuer_name=ca.subject, subject_name=foreign.subject, public_key=foreign.public_key(),
+        serial_number=x509.random_serial_number(), not_valid_before=foreign.not_valid_before_utc,
+        not_valid_after=datetime.datetime.now(datetime.UTC) + MANAGED_LIFE,
+    )  # fmt: skip
+    for extension in foreign.extensions:
+        if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            builder = builder.add_extension(extension.value, extension.critical)
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    signed = builder.add_extension(authority, critical=False).sign(ca_key, hashes.SHA256())
+    form = serialization.Encoding.PEM
+    return signed.public_bytes(form).decode() + ca.public_bytes(form).decode()
 
 
 def ensure(folder: Path) -> None:
@@ -75,7 +97,7 @@ def ensure(folder: Path) -> None:
     subject = "Sekha local cloud CA"
     ca = (
         _builder(subject, subject, ca_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=2), critical=True)  # pebble's root and intermediate
         .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -89,7 +111,7 @@ def ensure(folder: Path) -> None:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    write(folder / "ca.key", _pem(ca_key), 0o600)
-    write(folder / "objects.key", _pem(key), 0o600)
+    write(folder / "ca.key", pem_of(ca_key), 0o600)
+    write(folder / "objects.key", pem_of(key), 0o600)
     write(folder / "objects.pem", cert.public_bytes(serialization.Encoding.PEM).decode())
     write(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM).decode())

@@ -10,11 +10,12 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
-from localcloud import certs
+from localcloud import acme_issuer, certs, zonefile
 from localcloud.api.app import create_app
 from localcloud.api_only import ApiOnlyBackend
 from localcloud.backend import Backend, BackendError
@@ -60,6 +61,15 @@ def prepare(paths: Paths, versitygw: str, image: Path) -> RealBackend:
     return backend
 
 
+def issuer(paths: Paths, store: Store) -> Callable[[list[str]], tuple[str, str]]:
+    """How managed certificates are made: by pebble, which finds the cloud's DNS zones."""
+
+    def find(name: str, kind: str) -> list[str]:
+        return zonefile.values(store.all(None, "zone"), name, kind)
+
+    return lambda names: acme_issuer.issue(acme_issuer.program(), paths.ca, names, find)
+
+
 def main() -> None:
     """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -71,7 +81,10 @@ def main() -> None:
         backend = ApiOnlyBackend(paths.cloud)
     else:
         backend = prepare(paths, sys.argv[1], Path(sys.argv[2]))
-    cloud = Cloud(Store(paths.database), backend, settings(), issue=functools.partial(certs.issue, paths.ca))
+    store = Store(paths.database)
+    # The API alone has nothing real behind it, and builds no programs: there the local CA issues at once.
+    issue = functools.partial(certs.issue, paths.ca) if isinstance(backend, ApiOnlyBackend) else issuer(paths, store)
+    cloud = Cloud(store, backend, settings(), issue=issue)
     cloud.start()
     web = Console(cloud, paths, wanted_port(port()))
     web.start()

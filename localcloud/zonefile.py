@@ -112,3 +112,14 @@ def write(zone: str, ttl: int, rrsets: list[RRSet]) -> str:
             time_to_live = "" if row["ttl"] is None else f"{row['ttl']}\t"
             lines.append(f"{row['name']}\t{time_to_live}IN\t{row['type']}\t{record['value']}{comment}")
     return "\n".join(lines) + "\n"
+
+
+def values(zones: list[dict[str, Any]], name: str, kind: str) -> list[str]:
+    """The values of a record set in any of these zones, by its whole name; empty if there is none."""
+    for zone in zones:
+        if name == zone["name"] or name.endswith(f".{zone['name']}"):
+            owner = name.removesuffix(zone["name"]).removesuffix(".") or "@"
+            for row in zone["rrsets"]:
+                if (row["name"], row["type"]) == (owner, kind):
+                    return [record["value"] for record in row["records"]]
+    return []

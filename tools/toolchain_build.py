@@ -142,6 +142,10 @@ def make(
     if not official_plugin:
         add("hcloud", plugins, golang.build_hcloud)
     add("versitygw", bin_dir, golang.build_versitygw)
+    try:  # while the module and build caches are there it takes seconds; nothing but managed certificates needs it
+        add("pebble", bin_dir, build_pebble)
+    except ToolchainError as error:
+        say(f"going on without pebble: {error}")
     return {"engine": engine, "hcloud": "official" if official_plugin else "build", "versitygw": "build"}
 
 
@@ -188,11 +192,20 @@ def toolchain() -> Path:
     return prefix
 
 
-def versitygw() -> Path:
-    """Return the folder of versitygw alone, making it first if it isn't there: a local cloud needs nothing else."""
+def build_pebble(go: Path, sources: Path, out: Path, env: dict[str, str]) -> None:
+    """Build pebble, the ACME server behind the local cloud's managed certificates, into the folder `out`."""
+    package = "github.com/letsencrypt/pebble/v2/cmd/pebble"
+    golang.build_program(go, "pebble", package, out / "pebble", cwd=sources / "pebble", env=env)
+
+
+ALONE: dict[str, Builder] = {"versitygw": golang.build_versitygw, "pebble": build_pebble}
+
+
+def alone(name: str) -> Path:
+    """Return the folder of one of ALONE, making it first if it isn't there: a local cloud needs nothing else."""
     base = cache_folder() / "toolchain"
     go, go_identity = golang.find_go(os.environ.get("PATH", ""))
-    folder = part_folder(base / "parts", "versitygw", go_identity)
+    folder = part_folder(base / "parts", name, go_identity)
     if not folder.is_dir():
         base.mkdir(parents=True, exist_ok=True)
         with (
@@ -201,14 +214,15 @@ def versitygw() -> Path:
         ):
             go = go or golang.install_go(Path(t))
             env = golang.go_environment(go, Path(t) / "go")
-            build_part(folder, "versitygw", golang.build_versitygw, Path(t), go, env)
+            build_part(folder, name, ALONE[name], Path(t), go, env)
     return folder
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Print the toolchain's bin folder, or with `versitygw` that program's alone; return the exit code."""
+    """Print the toolchain's bin folder, or that of the one program of ALONE that is named; return the exit code."""
     try:
-        print(versitygw() if list(arguments) == ["versitygw"] else toolchain() / "bin")
+        name = arguments[0] if arguments else ""
+        print(alone(name) if name in ALONE else toolchain() / "bin")
     except ToolchainError as error:
         say(str(error))
         return 1

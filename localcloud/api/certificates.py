@@ -1,6 +1,6 @@
 """Certificates: uploaded ones (everything shown is read from the PEM), and managed ones.
 
-Managed ones are issued at once by the local cloud's own CA, without ACME: nobody asks whose the domain is.
+Managed ones are issued by pebble after a DNS challenge (localcloud.acme_issuer).
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from localcloud import pem
+from localcloud import pem, zonefile
 from localcloud.api import kinds
 from localcloud.api.call import Call
 from localcloud.api.errors import invalid, refused
 from localcloud.api.routes import Answer, Route
-from localcloud.backend import BackendError
+from localcloud.backend import BackendError, NotIssuedError
 from localcloud.store import Data
 from localcloud.worker import Operation, Scope
 
 KIND = "certificate"
 MAX_DOMAINS = 100
+CA = "letsencrypt.org"  # as CAA records name Hetzner's, whose part pebble plays
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?:\*\.)?{LABEL}(?:\.{LABEL})+", re.IGNORECASE)
 
@@ -93,11 +94,33 @@ def retry(call: Call) -> Answer:
     return 201, {"action": call.act("issue_certificate", [(KIND, data["id"])], "issue_certificate", {"id": data["id"]})}
 
 
+def _check_zones(scope: Scope, names: list[str]) -> None:
+    """What Hetzner's DNS would not allow. A domain without a zone in the project is taken for one delegated to us."""
+    zones = scope.all("zone")
+    for name in (name.removeprefix("*.").lower() for name in names):
+        for zone in zones:
+            if zone["mode"] == "secondary" and (name == zone["name"] or name.endswith(f".{zone['name']}")):
+                raise NotIssuedError("dns_zone_is_secondary_zone", f"{zone['name']} is a secondary zone")
+        labels = name.split(".")
+        for number in range(len(labels) - 1):  # the closest CAA records count (RFC 8659)
+            rows = zonefile.values(zones, ".".join(labels[number:]), "CAA")
+            allowed = [row.split()[2].strip('"') for row in rows if row.split()[1] == "issue"]
+            if allowed and CA not in allowed:
+                raise NotIssuedError("caa_record_does_not_allow_ca", f"the CAA records of {name} don't allow {CA}")
+            if rows:
+                break
+
+
 def _issue(scope: Scope, args: Data) -> None:
-    if scope.cloud.issue is None:
-        raise BackendError("there is no certificate authority to issue it")
     if data := scope.get(KIND, args["id"]):
-        chain, key = scope.cloud.issue(data["domain_names"])
+        try:
+            if scope.cloud.issue is None:
+                raise BackendError("there is no certificate authority to issue it")
+            _check_zones(scope, data["domain_names"])
+            chain, key = scope.cloud.issue(data["domain_names"])
+        except BackendError as error:
+            args["error"] = {"code": getattr(error, "code", "ca_dns_validation_failed"), "message": str(error)}
+            raise
         scope.save(KIND, {**data, **pem.read(chain), "certificate": chain, "private_key": key})
 
 
@@ -108,7 +131,7 @@ def _done(scope: Scope, args: Data) -> None:
 
 def _failed(scope: Scope, args: Data) -> None:
     if data := scope.get(KIND, args["id"]):
-        error = {"code": "service_error", "message": "the certificate could not be issued"}
+        error = args.get("error") or {"code": "service_error", "message": "the certificate could not be issued"}
         scope.save(KIND, {**data, "status": {"issuance": "failed", "renewal": "unavailable", "error": error}})
 
 

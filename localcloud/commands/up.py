@@ -108,7 +108,7 @@ def _report(paths: Paths, seconds: dict[str, float]) -> None:
 
 
 def _daemon_env(paths: Paths) -> dict[str, str]:
-    keep = ("SEKHA_", "LOCALCLOUD_", "XDG_CACHE_HOME", "HOME")
+    keep = ("SEKHA_", "LOCALCLOUD_", "XDG_CACHE_HOME", "HOME", "GOPROXY", "PIP_", "SSL_CERT_")
     env = {
         name: value for name, value in os.environ.items() if name.startswith(keep) or name.lower().endswith("_proxy")
     }
