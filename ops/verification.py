@@ -61,7 +61,7 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, object]]:
         ("backup", figures.get("backup", "none")),
     ]
     if "bytes" in figures:
-        found.append(("restored MB", figures["bytes"] / 1e6))
+        found.append(("backup's MB", figures["bytes"] / 1e6))
     found += [
         (name, figures[key]) for name, key in (("pages checked", "pages"), ("schema", "schema")) if key in figures
     ]
@@ -73,7 +73,8 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, object]]:
     if "behind_seconds" in figures:
         found.append(("older than the live one, s", figures["behind_seconds"]))
     if "query" in figures:
-        found.append(("a word found by the service, hits", figures["query"]["word_hits"]))
+        hits = figures["query"]["word_hits"]
+        found.append(("a word found by the service, hits", "no plain word in the newest" if hits is None else hits))
     return found + [(f"seconds: {name}", seconds) for name, seconds in figures["seconds"].items()]
 
 

@@ -73,7 +73,7 @@ class Client:
 def ask(url: str, messages: int) -> dict[str, Any]:
     """Start the service against database `url`, read the newest conversations and search for a word of theirs.
 
-    Returns {"conversations": how many it counts, "word_hits": hits of the search}. `messages`: rows that the database
+    Returns {"conversations": how many it counts, "word_hits": hits of the search, None: no word there}. `messages`: rows that the database
     holds. Raises RefusedError when it does not start, or does not find what is there.
     """
     key = f"sk-sekha-{secrets.token_urlsafe(32)}"
@@ -128,7 +128,7 @@ def _wait(server: subprocess.Popen[bytes], client: Client, log: Path) -> None:
 
 def _questions(client: Client, messages: int) -> dict[str, Any]:
     count = client.ok("GET", "/api/v1/conversations/count")["count"]
-    found = {"conversations": count, "word_hits": 0}
+    found: dict[str, Any] = {"conversations": count, "word_hits": None}
     if not messages:
         return found
     rows = client.ok("GET", f"/api/v1/conversations?page_size={LOOK_AT}")["results"]
