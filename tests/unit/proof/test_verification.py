@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from proof.verification import Seen, caught, flip
+from proof.verification import caught
+from proof.verification_faults import flip
+from proof.verification_rig import Seen
 
 SEEN = Seen(["sekha-backup-check", "sekha-verify"], ["SekhaVerificationFailed"], ["verified: FAILED: damaged"])
 
