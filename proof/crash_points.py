@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from infra import naming
@@ -13,20 +12,30 @@ from infra.object_store import DESIRED, STATUS, Store, StoreConfig, client
 from infra.settings import Settings
 
 
-@dataclass(frozen=True)
 class View:
-    """What is to be seen: the API's rows by kind, whether a release is desired, and the stage of the last beacon."""
+    """What is to be seen: the API's rows of a kind, whether a release is desired, and the stage of the last beacon.
 
-    rows: Mapping[str, list[dict[str, Any]]]
-    desired: bool
-    stage: str
+    Each is looked up when a point asks for it, and only then: a stage may be over within a second.
+    """
+
+    def __init__(self, rows: Callable[[str], list[dict[str, Any]]], read: Callable[[str], dict[str, Any]]) -> None:
+        self.rows, self._read = rows, read
+
+    @property
+    def desired(self) -> bool:
+        return bool(self._read(DESIRED))
+
+    @property
+    def stage(self) -> str:
+        return str(self._read(STATUS).get("stage", ""))
 
     def count(self, kind: str) -> int:
-        return len(self.rows[kind])
+        return len(self.rows(kind))
 
     def server(self) -> str:
         """Status of the server, "gone" without one."""
-        return str(self.rows["servers"][0]["status"]) if self.rows["servers"] else "gone"
+        rows = self.rows("servers")
+        return str(rows[0]["status"]) if rows else "gone"
 
 
 Point = Callable[[View], bool]
@@ -37,9 +46,9 @@ UP: dict[str, Point] = {
     "server runs": lambda view: view.server() == "running",
     "volume made": lambda view: view.count("volumes") > 0,
     "release published": lambda view: view.desired,
-    "stage packages": lambda view: view.desired and view.stage == "packages",
-    "stage database": lambda view: view.desired and view.stage == "database",
-    "stage service": lambda view: view.desired and view.stage == "service",
+    "stage packages": lambda view: view.stage == "packages" and view.desired,
+    "stage database": lambda view: view.stage == "database" and view.desired,
+    "stage service": lambda view: view.stage == "service" and view.desired,
 }
 DESTROY: dict[str, Point] = {
     "release taken back": lambda view: not view.desired,
@@ -47,7 +56,6 @@ DESTROY: dict[str, Point] = {
     "server stops": lambda view: not view.desired and view.server() not in ("running", "gone"),
     "server gone": lambda view: not view.desired and view.server() == "gone",
 }
-KINDS = ("networks", "servers", "volumes")
 
 
 class Watch:
@@ -63,10 +71,8 @@ class Watch:
         )  # fmt: skip
         self.store = Store(client(config), bucket.name)
 
-    def look(self) -> View:
-        rows = {kind: self.reader.rows(kind, label_selector=self.selector) for kind in KINDS}
-        desired, beacon = self._read(DESIRED), self._read(STATUS)
-        return View(rows, bool(desired), str(beacon.get("stage", "")))
+    def rows(self, kind: str) -> list[dict[str, Any]]:
+        return self.reader.rows(kind, label_selector=self.selector)
 
     def _read(self, prefix: str) -> dict[str, Any]:
         try:
@@ -76,9 +82,9 @@ class Watch:
 
     def wait(self, point: Point, ended: Callable[[], bool], timeout: float = 240.0) -> bool:
         """True at the moment `point` is reached; False when `ended` came first, or `timeout` seconds are over."""
-        end = time.monotonic() + timeout
+        end, view = time.monotonic() + timeout, View(self.rows, self._read)
         while time.monotonic() < end:
-            if point(self.look()):
+            if point(view):
                 return True
             if ended():
                 return False
