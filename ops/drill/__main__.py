@@ -48,7 +48,8 @@ def room(megabytes: int) -> dict[str, Any]:
     """The config that gives the stack a volume for three times this much: the data, their log, and the floor's restore
     beside them."""
     conversations, messages = 20_000, 10
-    while sizing.demand(conversations, messages).disk_gb < 3 * megabytes / 1000 + 4:
+    # Volumes come in steps of 10 GB (plan.py).
+    while -(-sizing.demand(conversations, messages).disk_gb // 10) * 10 < 3 * megabytes / 1000 + 4:
         conversations += 10_000
     return {"sekha:conversations": conversations, "sekha:database": DATABASE}
 
