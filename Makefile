@@ -154,6 +154,9 @@ proof-restore-from: ## a second stack starts with the local stack's data, whose 
 proof-verification: ## a good verification of the local stack's backups, then planted failures, each caught (5 minutes; SHORT=1: one)
 	@$(RUN) --dev --tools python -m proof.verification
 
+proof-horrors: ## what goes wrong with backups and restores, and how each ends, on the local stack (15 minutes; HORRORS=name,name)
+	@$(RUN) --dev --tools python -m proof.horrors
+
 proof-clients: ## curl and the real sekha SDK against the URL of the local stack
 	@$(RUN) --dev --tools python -m proof.clients
 

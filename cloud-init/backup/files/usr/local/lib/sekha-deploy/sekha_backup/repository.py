@@ -100,8 +100,8 @@ def postgres_command(*argv: str) -> list[str]:
 
 
 def as_postgres(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command as postgres, text in and out."""
-    return subprocess.run(postgres_command(*argv), text=True, check=False, cwd="/", **options)
+    """Run a command as postgres, text in and out; what is no text (a wrong key's, in an error) is marked."""
+    return subprocess.run(postgres_command(*argv), text=True, errors="replace", check=False, cwd="/", **options)
 
 
 def pgbackrest(*arguments: str, capture: bool = True, hasty: bool = False) -> str:

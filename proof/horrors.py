@@ -1,0 +1,58 @@
+"""`make proof-horrors`: what can go wrong with backups and restores, done on the local stack, which must be up.
+
+Each horror ends in a right restore or in a clear refusal, never in an empty or half Sekha that looks healthy.
+HORRORS=name,name chooses some.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ops.confirm import one_of
+from ops.engine import OperatorError
+from ops.show import json_line, say, table
+from proof import horrors_damage, horrors_midway, horrors_primary, horrors_rebuild
+from proof.horrors_rig import HASTE, Outcome, Rig
+
+HORRORS = {
+    "wrong-key": horrors_damage.wrong_key,
+    "corrupted": horrors_damage.corrupted,
+    "truncated": horrors_damage.truncated,
+    "missing-wal": horrors_damage.missing_wal,
+    "away-at-backup": horrors_midway.away_at_backup,
+    "away-during-restore": horrors_midway.away_during_restore,
+    "full-disk": horrors_midway.full_disk,
+    "killed": horrors_midway.killed,
+    "away-at-boot": horrors_midway.away_at_boot,
+    "two-rebuilds": horrors_primary.two_rebuilds,
+    "old-primary": horrors_primary.old_primary,
+    "wiped": horrors_rebuild.wiped,  # and: a newer schema, another stackKey
+}
+
+
+def main() -> int:
+    """Run the horrors; 1 when one did not end as it must."""
+    chosen = [name for name in os.environ.get("HORRORS", "").split(",") if name] or list(HORRORS)
+    for name in chosen:
+        one_of("HORRORS", name, tuple(HORRORS))
+    rig, found = Rig(), list[tuple[str, Outcome]]()
+    for name in chosen:
+        say(f"horrors: {name}")
+        for outcome in HORRORS[name](rig):
+            verdict = "as promised" if outcome.kept else "BROKEN"
+            say(f"{verdict}: {outcome.what}: {outcome.said[-600:]} | {outcome.served}")
+            found.append((name, outcome))
+    rig.attempt(f"rm -f {HASTE}")
+    rows = [(name, one.what, one.said[:160], one.served, "yes" if one.kept else "NO") for name, one in found]
+    print(table(["horror", "done", "said", "served", "as promised"], rows))
+    json_line({"horrors": [{"horror": name, **vars(one)} for name, one in found],
+               "broken": [one.what for _, one in found if not one.kept]})  # fmt: skip
+    return 0 if all(one.kept for _, one in found) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except OperatorError as error:
+        sys.exit(f"proof-horrors: {error}")

@@ -1,0 +1,92 @@
+"""Horrors in the bucket: what lies there is damaged, cut short, missing, or the key to it is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ops.backups import TOOL
+from proof.horrors_rig import Outcome, Rig, flipped, halved
+
+CONFIG = "/etc/pgbackrest/conf.d/repository.conf"
+ACCEPT = re.compile(r"sekha:restoreTo: ([^)]+)\)")
+
+
+def bundle(rig: Rig, kind: str) -> str:
+    """The largest object of the newest backup of a kind (F, D): files in bundles, or one file alone."""
+    keys = [key for key in rig.keys("backup/") if re.search(rf"/([\d-]+F_)?[\d-]+{kind}/(bundle|pg_data)/", key)]
+    newest = max(key.split("/")[5] for key in keys)
+    rows = [key for key in keys if key.split("/")[5] == newest]
+    head = rig.store.s3.head_object
+    return max(rows, key=lambda key: head(Bucket=rig.store.bucket, Key=key)["ContentLength"])
+
+
+def corrupted(rig: Rig) -> Iterator[Outcome]:
+    """One bit of a backup is another."""
+    rows = rig.write()
+    rig.run("systemctl start sekha-first-backup.service sekha-backup@diff.service")
+    rows = rig.write()
+    rig.blank()
+    with rig.changed(bundle(rig, "F"), flipped):
+        yield rig.refused(
+            "one bit of the full backup is another, and all others need it", rig.bring_up(), "no backup can be restored"
+        )
+    with rig.changed(bundle(rig, "D"), flipped):
+        yield rig.restored("one bit of the newest backup is another", rig.bring_up(), rows, "taking the one before")
+
+
+def truncated(rig: Rig) -> Iterator[Outcome]:
+    """An upload was cut short."""
+    rig.run("systemctl start sekha-first-backup.service")
+    rows = rig.write()
+    middle = rig.segments()[-1]
+    rows = rig.write()
+    rig.blank()
+    with rig.changed(middle, halved):
+        yield rig.refused("half of a WAL file is there", rig.bring_up(), "can't be had")
+    with rig.changed(middle, flipped):
+        yield rig.refused("one bit of a WAL file is another", rig.bring_up(), "can't be had")
+    yield rig.restored("the WAL file is whole again", rig.bring_up(), rows)
+    rig.attempt(
+        "(setpriv --reuid=postgres --regid=postgres --init-groups pgbackrest --stanza=sekha --type=full backup & "
+        "pid=$!; sleep 2; kill -9 $pid; wait $pid)"
+    )
+    rows = rig.write()
+    rig.blank()
+    yield rig.restored("a full backup was killed in the middle of its upload", rig.bring_up(), rows)
+
+
+def missing_wal(rig: Rig) -> Iterator[Outcome]:
+    """A WAL file is not there, and later ones are."""
+    rig.run("systemctl start sekha-first-backup.service")
+    before = rig.write()
+    hole = rig.segments()[-1]
+    rows = rig.write()
+    rig.known_within(rig.segments()[-1])
+    rig.blank()
+    with rig.changed(hole, None):
+        result = rig.bring_up()
+        yield rig.refused("a WAL file in the middle is missing", result, "the archive lacks")
+        found = ACCEPT.search(result[1])
+        code, said = rig.attempt(f"{TOOL} trial --to {found[1] if found else '?'}")
+        served, nothing = rig.nothing_served()
+        yield Outcome("the loss is accepted: a trial restore to the time that was told", said[-300:], served,
+                      code == 0 and "is lost" in said and nothing and rows > before)  # fmt: skip
+    newest = rig.segments()[-1]
+    with rig.changed(newest, None):
+        yield rig.refused(
+            "the newest WAL file is missing: the lease knows of it", rig.bring_up(), "it was archived once"
+        )
+    yield rig.restored("the WAL files are there again", rig.bring_up(), rows)
+
+
+def wrong_key(rig: Rig) -> Iterator[Outcome]:
+    """The repository's passphrase is another one."""
+    rows = rig.rows()
+    change = f"sed -i.kept 's/^repo1-cipher-pass=.*/repo1-cipher-pass=wrong/' {CONFIG}"
+    code, said = rig.attempt(f"{change}; {TOOL} trial; code=$?; mv {CONFIG}.kept {CONFIG}; exit $code")
+    served, right = rig.all_served(rows)
+    line = said.splitlines()[-1] if said else ""
+    yield Outcome(
+        "a passphrase that does not open the repository", line, served, code != 0 and "wrong key" in said and right
+    )
