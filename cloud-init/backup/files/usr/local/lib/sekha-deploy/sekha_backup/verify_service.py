@@ -73,8 +73,8 @@ class Client:
 def ask(url: str, messages: int) -> dict[str, Any]:
     """Start the service against database `url`, read the newest conversations and search for a word of theirs.
 
-    Returns {"conversations": how many it counts, "word_hits": hits of the search, None: no word there}. `messages`: rows that the database
-    holds. Raises RefusedError when it does not start, or does not find what is there.
+    Returns {"conversations": how many it counts, "word_hits": hits of the search, None: no word there}. `messages`:
+    rows that the database holds. Raises RefusedError when it does not start, or does not find what is there.
     """
     key = f"sk-sekha-{secrets.token_urlsafe(32)}"
     with socket.socket() as free:
