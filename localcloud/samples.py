@@ -57,8 +57,9 @@ class Samples:
         for (before, old), (moment, new) in pairwise(kept):
             if start <= moment <= end and moment > before:
                 number = int((moment - start) // step)
-                change = max(0.0, new.get(name, 0) - old.get(name, 0)) / (moment - before)  # less: it was started again
-                buckets.setdefault(number, []).append(new.get(name, 0) if name in GAUGES else change)
+                last, value = old.get(name, 0), new.get(name, 0)
+                grown = value - last if value >= last else value  # less than before: it was started again
+                buckets.setdefault(number, []).append(value if name in GAUGES else grown / (moment - before))
         rows = sorted(buckets.items())
         return [(int(start) + number * step, f"{sum(values) / len(values):.6g}") for number, values in rows]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hcloud import Client
@@ -92,7 +93,31 @@ def test_traffic_reaches_the_server_by_every_way(local_cloud: LocalCloud, projec
     wait_for(lambda: "hello" in _page(floating), 20, "the floating IP leads to the server")
     created.floating_ip.unassign().wait_until_finished()
     assert _page(floating) == ""
+    _measured(project, server, balancer)
     assert local_cloud.cli("check").returncode == 0
+
+
+def _measured(project: Client, server: BoundServer, balancer: BoundLoadBalancer) -> None:
+    """Metrics have values of what went on."""
+
+    def values(name: str) -> list[float]:
+        end = datetime.now(UTC)
+        start = end - timedelta(hours=1)
+        found = project.servers.get_metrics(server, ["cpu", "disk", "network"], start, end).metrics.time_series or {}
+        of_balancer = project.load_balancers.get_metrics(balancer, "requests_per_second", start, end).metrics
+        found = {**found, **(of_balancer.time_series or {})}
+        return [float(value) for _, value in found[name]["values"]]
+
+    assert balancer.public_net is not None
+    assert balancer.public_net.ipv4 is not None
+    address = str(balancer.public_net.ipv4.ip)
+    names = ("cpu", "network.0.bandwidth.in", "disk.0.iops.write", "requests_per_second")
+
+    def all_seen() -> bool:
+        _page(address, 80)
+        return all(any(value > 0 for value in values(name)) for name in names)
+
+    wait_for(all_seen, 40, "there are metrics", 2)
 
 
 def test_a_copy_and_a_rescue(local_cloud: LocalCloud, project: Client) -> None:

@@ -28,8 +28,8 @@ def test_rates_are_of_the_growth_per_second() -> None:
     kept, key = Samples(), ("server", 1)
     for moment, value in [(1000.0, 0.0), (1010.0, 50.0), (1020.0, 150.0), (1030.0, 20.0)]:  # started again at the end
         kept.add(key, moment, {"cpu": value})
-    assert kept.series(key, "cpu", 1000, 1040, 10) == [(1010, "5"), (1020, "10"), (1030, "0")]
-    assert kept.series(key, "cpu", 1000, 1040, 40) == [(1000, "5")]
+    assert kept.series(key, "cpu", 1000, 1040, 10) == [(1010, "5"), (1020, "10"), (1030, "2")]
+    assert kept.series(key, "cpu", 1000, 1040, 40) == [(1000, "5.66667")]
     assert kept.series(key, "cpu", 1015, 1025, 10) == [(1015, "10")]
     kept.forget_but(set())
     assert kept.series(key, "cpu", 1000, 1040, 10) == []
