@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import sqlite3
+import types
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sekha_backup import copies, sqlite, stream
+from sekha_backup import copies, machine, sqlite, stream
 from sekha_backup.machine import RefusedError
+from sekha_backup.repository import Backup
 from sekha_backup.stream import Position
 from sekha_backup.verify_sqlite import bounds, content, counters
 from sekha_service.store import sqlite_migrate
@@ -104,3 +107,53 @@ def test_whole_when_the_bucket_is_at_the_end_of_the_log(tmp_path: Path, monkeypa
         monkeypatch.setattr(stream, "uploaded", lambda at=at: at)
         os.utime(wal, (0, stream.shadow(file)[1] + written))
         assert stream.whole(file) is expected
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine's folder of the database, and nobody to tell what to start and stop."""
+    folder = tmp_path / "sqlite"
+    folder.mkdir()
+    for name, path in (("SQLITE", folder), ("DATABASE", folder / "sekha.db")):
+        monkeypatch.setattr(sqlite, name, path)
+    for name in ("BEFORE", "RESTORING"):
+        monkeypatch.setattr(sqlite, name, folder / name.lower())
+    monkeypatch.setattr(sqlite, "CHROMA", tmp_path / "chroma")
+    return folder
+
+
+@pytest.mark.parametrize("moved", [(), ("sekha.db-wal",), ("sekha.db-wal", "sekha.db")])
+def test_a_restore_that_fails_puts_the_data_of_before_back(
+    moved: tuple[str, ...], folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after a try that was killed while it set them aside, or put them back."""
+    told: list[str] = []
+    place = types.SimpleNamespace(stack="test")
+    at = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)
+
+    def fail(*_: object) -> None:
+        assert not (folders / "sekha.db").exists()
+        assert sqlite.RESTORING.exists()  # without it, the service would start empty
+        raise RefusedError("no")
+
+    for name, stub in (
+        ("restore", fail), ("backups", lambda _: [Backup("x", "snapshot", at, at, 0, 0)]),
+        ("of_this_machine", lambda: types.SimpleNamespace(renew=lambda: None)), ("folder", lambda *_: None),
+        ("systemctl", lambda verb, *units: told.append(f"{verb} {' '.join(units)}")),
+    ):  # fmt: skip
+        monkeypatch.setattr(sqlite, name, stub)
+    monkeypatch.setattr(machine, "own_place", lambda: place)
+    monkeypatch.setattr(machine, "orders", dict)
+    for name in ("sekha.db", "sekha.db-wal"):
+        (folders / name).write_text(f"precious {name}")
+    for name in moved:
+        sqlite.BEFORE.mkdir(exist_ok=True)
+        (folders / name).rename(sqlite.BEFORE / name)
+    with pytest.raises(RefusedError, match="type its name"):
+        sqlite.in_place("", "other")
+    assert not told
+    with pytest.raises(RefusedError, match="no"):
+        sqlite.in_place("", "test")
+    assert [(folders / name).read_text()[:8] for name in ("sekha.db", "sekha.db-wal")] == ["precious"] * 2
+    assert not sqlite.RESTORING.exists()
+    assert told[-1].startswith("start sekha-litestream")

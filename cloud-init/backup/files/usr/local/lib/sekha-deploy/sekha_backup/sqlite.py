@@ -25,7 +25,8 @@ from sekha_backup.steps import folder, systemctl
 
 RESTORING, TRIAL, BEFORE = SQLITE / "restoring", SQLITE / "trial", SQLITE / "before"
 RESTORED = SQLITE / "restored.json"
-BESIDE = ("sekha.db", "sekha.db-wal", "sekha.db-shm", ".sekha.db-litestream")  # what belongs to the file that serves
+# What belongs to the file that serves; itself the last, so that where it is, all is.
+PARTS = ("sekha.db-wal", "sekha.db-shm", ".sekha.db-litestream", "sekha.db")
 
 
 def has_data() -> bool:
@@ -61,7 +62,7 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     if target is None:
         missing(int(lease.look()[0].get("reached", 0)) if place is own else 0, RESTORING / DATABASE.name)
     shutil.rmtree(CHROMA, ignore_errors=True)  # another state's index: the service fills a new one from the database
-    for name in BESIDE[1:]:
+    for name in PARTS[:-1]:
         remove(SQLITE / name)
     file = RESTORING / DATABASE.name
     shutil.chown(file, "sekha", "sekha")
@@ -148,12 +149,19 @@ def in_place(target: str, typed: str) -> None:
     # litestream last: told to stop, it ships what is left.
     systemctl("stop", "sekha.service", "sekha-chroma.service")
     systemctl("stop", "sekha-litestream.service")
-    _move(SQLITE, BEFORE)
+    RESTORING.mkdir(mode=0o700, exist_ok=True)  # while this is there, the service does not start: it would start empty
+    if not DATABASE.exists():  # a try was killed
+        move(BEFORE, SQLITE)
+    if DATABASE.exists():
+        if (BEFORE / DATABASE.name).exists():
+            shutil.rmtree(BEFORE)
+        move(SQLITE, BEFORE)
     try:
         restore(lease, Source(place.stack, (str(litestream.OWN),), rows), when, orders)
     except BaseException:
         if not DATABASE.exists():
-            _move(BEFORE, SQLITE)
+            move(BEFORE, SQLITE)
+        shutil.rmtree(RESTORING, ignore_errors=True)
         raise
     finally:
         folder("sekha-chroma", "0700", CHROMA)
@@ -163,12 +171,12 @@ def in_place(target: str, typed: str) -> None:
     say("verified: the service is healthy")
 
 
-def _move(source: Path, target: Path) -> None:
-    """All that belongs to the database from one folder to the other, over what is there."""
+def move(source: Path, target: Path) -> None:
+    """All that belongs to the database from one folder to the other; one that was killed is gone on with."""
     target.mkdir(mode=0o700, exist_ok=True)
-    for name in BESIDE:
-        remove(target / name)
+    for name in PARTS:
         if (source / name).exists():
+            remove(target / name)
             (source / name).rename(target / name)
 
 
@@ -181,7 +189,9 @@ def remove(path: Path) -> None:
 
 
 def adopt() -> None:
-    """Nothing: litestream finds out by itself where the stream goes on, or begins a new one."""
+    """litestream finds out by itself where the stream goes on, or begins a new one. What is in place is whole, and a
+    restore that was killed at its very end does not keep the service down."""
+    shutil.rmtree(RESTORING, ignore_errors=True)
 
 
 SQLITE_DATABASE = Database(litestream.configure, has_data, choose_source, restore, adopt)
