@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -119,10 +119,12 @@ def for_request(store: Store, method: str, path: str) -> Fault | None:
     return _take(store, lambda fault: faults.matches_request(fault, method, path, names))
 
 
-def for_action(store: Store, command: str, resources: list[tuple[str, int]]) -> Fault | None:
-    """The fault that hits this action."""
+def for_action(
+    store: Store, command: str, resources: list[tuple[str, int]], kinds: Collection[str] = faults.ACTIONS
+) -> Fault | None:
+    """The fault of these kinds that hits this action."""
     names = _named(store, resources)
-    return _take(store, lambda fault: faults.matches_action(fault, command, names))
+    return _take(store, lambda fault: fault.kind in kinds and faults.matches_action(fault, command, names))
 
 
 def for_object_store(store: Store) -> Fault | None:

@@ -38,6 +38,7 @@ CONNECTION = {
 }
 ACTIONS = {
     "slow_action": "actions take SECONDS more",
+    "late_action": "actions end SECONDS after their work is done",
     "failed_action": "actions end with status error and MESSAGE",
 }
 # What stays as long as the fault does, and is undone when it is over (localcloud.fault_keeper).

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from localcloud import fault_keeper, fault_store
+from localcloud import fault_keeper, fault_points, fault_store
 from localcloud.backend import Backend, BackendError
 from localcloud.faults import Fault
 from localcloud.samples import Samples, watch
@@ -217,16 +217,6 @@ class Cloud:
                     self._busy.discard(row[0])
                     self._wake.notify_all()
 
-    def _suffer(self, action: Data) -> None:
-        """Undergo the fault that hits the action: a delay (a stop of the daemon ends it), or BackendError."""
-        resources = [(row["type"], row["id"]) for row in action["resources"]]
-        if fault_store.host_lost(self.store, action["command"], resources):
-            raise BackendError("the server's host is not available")
-        if fault := fault_store.for_action(self.store, action["command"], resources):
-            if fault.kind == "failed_action":
-                raise BackendError(fault.message)
-            self._pause.wait(fault.seconds)
-
     def _run(self, action_id: int, project: int, action: Data, job: Data) -> None:
         from localcloud.api.operations import OPERATIONS
 
@@ -235,10 +225,11 @@ class Cloud:
         try:
             with self.store.transaction():
                 operation.begin(scope, args)
-            self._suffer(action)
+            fault_points.before_work(self.store, action, self._pause)
             if job["operation"] == "wait":
                 self._pause.wait(args["seconds"])
             operation.work(scope, args)
+            fault_points.after_work(self.store, action, self._pause)
         except BackendError as exception:
             error = str(exception)
         except sqlite3.OperationalError:

@@ -15,6 +15,7 @@ from hcloud.actions import ActionFailedException
 from localcloud import fault_cli, fault_store
 from localcloud.faults import Fault, matches_action, matches_request, resource_of
 from localcloud.store import Store
+from tests.support import wait_for
 from tests.unit.localcloud.conftest import Rig
 
 NETWORK = {"name": "n", "ip_range": "10.0.0.0/16"}
@@ -127,6 +128,7 @@ def test_failed_and_slow_actions(rig: Rig) -> None:
     created.action.wait_until_finished()
     volume = created.volume
     assert volume.id is not None
+    number = volume.id
     fault_store.add(store, Fault("failed_action", resource="volume:v", count=1, message="disk on fire"))
     with pytest.raises(ActionFailedException, match="disk on fire"):
         volume.resize(20).wait_until_finished()
@@ -135,6 +137,11 @@ def test_failed_and_slow_actions(rig: Rig) -> None:
     with pytest.raises(ActionFailedException):
         volume.change_protection(delete=True).wait_until_finished()
     assert client.volumes.get_by_id(volume.id).protection == {"delete": False}
+    fault_store.add(store, Fault("late_action", command="resize_volume", count=1, seconds=0.3))
+    action = volume.resize(20)
+    wait_for(lambda: rig.backend.volumes[number][0] == 20, 10, "the work is done", 0.01)
+    assert client.actions.get_by_id(action.id).status == "running"
+    action.wait_until_finished()
     for seconds in (0.2, 0.0):
         fault_store.add(store, Fault("slow_action", count=1, seconds=seconds))
         action = volume.change_protection(delete=seconds > 0)
