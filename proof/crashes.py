@@ -68,8 +68,7 @@ class Run:
 
     def family(self) -> dict[int, str]:
         """Its living descendants: pid -> name."""
-        found, names = {self.child.pid: "make"}, {}
-        stats = {}
+        found, names, stats = {self.child.pid: "make"}, {}, {}
         for entry in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 head, _, tail = entry.read_text().rpartition(")")
