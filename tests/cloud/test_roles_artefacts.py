@@ -154,6 +154,23 @@ def test_caddyfile(debian: Debian, variables: dict[str, object]) -> None:
     assert done.returncode == 0, done.stderr[-1000:]
 
 
+@pytest.mark.parametrize(
+    ("cidrs", "answer"), [("127.0.0.0/8", "200 text/plain; version=0.0.4"), ("10.0.0.0/16", "403")]
+)
+def test_metrics_of_the_backups_are_served_to_those_who_may_read_them(debian: Debian, cidrs: str, answer: str) -> None:
+    config = yaml.safe_load(render(CLOUD_INIT / "caddy", {**VARIABLES, "metrics_cidrs": [cidrs]}).config)
+    text = next(entry["content"] for entry in config["write_files"] if entry["path"] == "/etc/caddy/Caddyfile")
+    debian.write("/root/Caddyfile", text)
+    debian.write("/run/sekha-metrics/backup.prom", "sekha_backup_problems 0\n")
+    ask = f"curl -sk --connect-to {VARIABLES['public_ipv4']}:443:127.0.0.1:443 --retry 20 --retry-delay 1"
+    ask += f" --retry-all-errors -w '\\n%{{http_code}} %{{content_type}}' https://{VARIABLES['public_ipv4']}/metrics/backup"
+    folders = "mkdir -p /run/caddy /srv/sekha/caddy /var/log/caddy"
+    serve = "caddy run --adapter caddyfile --config /root/Caddyfile >/root/caddy.log 2>&1 &"
+    done = debian.run(f"ip link set lo up; {folders}; {serve} {ask}; kill $!")
+    assert answer in done.stdout, done.stdout + done.stderr
+    assert ("sekha_backup_problems 0" in done.stdout) == answer.startswith("200")
+
+
 @pytest.mark.parametrize("cidrs", [[], ["198.51.100.7/32", "2001:db8::/32"]])
 def test_firewall(debian: Debian, cidrs: list[str]) -> None:
     config = yaml.safe_load(render(CLOUD_INIT / "base", {**VARIABLES, "admin_cidrs": cidrs}).config)
