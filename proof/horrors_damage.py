@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 from ops.backups import TOOL
 from proof.horrors_rig import Outcome, Rig, flipped, halved
@@ -62,8 +63,16 @@ def missing_wal(rig: Rig) -> Iterator[Outcome]:
     before = rig.write()
     hole = rig.segments()[-1]
     rows = rig.write()
-    rig.known_within(rig.segments()[-1])
-    rig.blank()
+    known = rig.segments()[-1]
+    rig.known_within(known)
+    rig.blank()  # what that writes itself goes into the archive, too
+    with ExitStack() as stack:
+        for key in rig.segments():
+            if key.rpartition("/")[2] >= known.rpartition("/")[2]:
+                stack.enter_context(rig.changed(key, None))
+        yield rig.refused(
+            "the last WAL files are missing, of which the lease knows one", rig.bring_up(), "archived once"
+        )
     with rig.changed(hole, None):
         result = rig.bring_up()
         yield rig.refused("a WAL file in the middle is missing", result, "the archive lacks")
@@ -72,12 +81,18 @@ def missing_wal(rig: Rig) -> Iterator[Outcome]:
         served, nothing = rig.nothing_served()
         yield Outcome("the loss is accepted: a trial restore to the time that was told", said[-300:], served,
                       code == 0 and "is lost" in said and nothing and rows > before)  # fmt: skip
-    newest = rig.segments()[-1]
-    with rig.changed(newest, None):
-        yield rig.refused(
-            "the newest WAL file is missing: the lease knows of it", rig.bring_up(), "it was archived once"
-        )
     yield rig.restored("the WAL files are there again", rig.bring_up(), rows)
+
+
+def one_hole(rig: Rig) -> Iterator[Outcome]:
+    """The shortest horror, for CI: a WAL file is missing, then there again."""
+    rows = rig.write()
+    key = rig.segments()[-1]
+    rig.known_within(key)
+    rig.blank()
+    with rig.changed(key, None):
+        yield rig.refused("a WAL file is missing", rig.bring_up(), "the archive lacks")
+    yield rig.restored("it is there again", rig.bring_up(), rows)
 
 
 def wrong_key(rig: Rig) -> Iterator[Outcome]:

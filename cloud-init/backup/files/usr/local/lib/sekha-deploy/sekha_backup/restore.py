@@ -122,7 +122,7 @@ def _room(backups: Sequence[Backup], folder: Path) -> None:
     have = _bytes(folder) if folder.exists() else 0
     if need > free + have:
         raise RefusedError(
-            f"the backup needs {need / 1e9:.1f} GB and the volume has {free / 1e9:.1f} GB free: raise "
+            f"the backup needs {need / 1e6:,.0f} MB and the volume has {free / 1e6:,.0f} MB free: raise "
             "sekha:conversations, which sizes the volume"
         )
 
