@@ -171,6 +171,10 @@ def test_a_rotated_api_key_is_the_only_one_that_opens(stack: Stack) -> None:
     assert figures["downtime"]["api"]["server"] == "the same"
 
 
+def test_a_hole_in_the_archive_is_refused_and_nothing_is_served_until_it_is_mended(stack: Stack) -> None:
+    assert stack.figures("proof-horrors", HORRORS="hole")["broken"] == []
+
+
 def test_a_replaced_server_keeps_data_address_and_authority(stack: Stack) -> None:
     before = stack.outputs()
     with stack.client() as sekha:
