@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from localcloud import certs, daemon, objects, preflight
+from localcloud import acme_issuer, certs, daemon, objects, preflight
 from localcloud.commands.common import (
     MARK,
     RefusedError,
@@ -113,4 +113,4 @@ def _daemon_env(paths: Paths) -> dict[str, str]:
         name: value for name, value in os.environ.items() if name.startswith(keep) or name.lower().endswith("_proxy")
     }
     own = {"SEKHA_CLOUD_DIR": str(paths.cloud), "PYTHONPATH": str(services.REPO), "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**env, **own}
+    return {**env, **own, acme_issuer.SEARCH: os.environ.get("PATH", "")}

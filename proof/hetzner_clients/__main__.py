@@ -1,7 +1,8 @@
 """`make proof-hetzner-clients`: hcloud-python, Debian's hcloud and the Pulumi provider, unmodified, against the API.
 
 Each goes through the whole life of every resource it knows, error cases included; machines are in memory, so it takes
-two minutes. ONLY=python|cli|provider runs one of them.
+two minutes. ONLY=python|cli|provider runs one of them. REAL=1: the first two on the running local cloud, where machines
+boot (ten minutes); KIND="load balancers" runs one walk.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ops.show import json_line, table
 from proof.hetzner_clients import cli_walk
 from proof.hetzner_clients.provider_walk import life
 from proof.hetzner_clients.python_walk import WALKS
-from proof.hetzner_clients.world import World, serve
+from proof.hetzner_clients.world import World, live, serve
 
 Row = tuple[str, str, str, str]  # client, resource, checks, outcome
 
@@ -35,15 +36,20 @@ def _walk(client: str, kind: str, world: World, walk: Callable[[World], None]) -
 
 def rows(only: str) -> Iterator[Row]:
     """All rows of the table, as they come."""
-    with serve() as make:
+    wanted = os.environ.get("KIND", "")
+    with (live if os.environ.get("REAL") == "1" else serve)() as make:
         if only in ("", "python"):
             for kind, walk in WALKS.items():
+                if wanted not in ("", kind):
+                    continue
                 yield _walk("hcloud-python", kind, make(), walk)
         if only in ("", "cli"):
             hcloud = cli_walk.program()
             for kind in cli_walk.LINES:
+                if wanted not in ("", kind):
+                    continue
                 yield _walk("hcloud (Debian)", kind, make(), functools.partial(cli_walk.walk, hcloud, kind))
-    if only in ("", "provider"):
+    if only in ("", "provider") and not wanted and os.environ.get("REAL") != "1":
         with tempfile.TemporaryDirectory() as name:
             for kind, did in life(Path(name)).items():
                 yield "pulumi-hcloud", kind, "", did

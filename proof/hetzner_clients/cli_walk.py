@@ -266,6 +266,8 @@ def program() -> str:
 def _filled(line: str, w: World) -> str:
     """The line with what it asks for: the walk's folder, the id of the snapshot, the address called four."""
     line = line.replace("{folder}", str(w.folder))
+    if w.real:
+        line = line.replace("debian-12", "debian-13")
     for word, path, kind, key in (
         ("{image}", "/images?type=snapshot", "images", "id"),
         ("{address}", "/primary_ips?name=four", "primary_ips", "ip"),

@@ -19,8 +19,11 @@ from hcloud.server_types import ServerType
 from hcloud.servers import BoundServer
 
 from localcloud import certs
+from localcloud.commands.common import api_url
 from localcloud.fake_backend import FakeBackend
+from localcloud.machines.paths import paths_from_env
 from localcloud.store import Store
+from localcloud.worker import Cloud
 from tests.unit.localcloud.conftest import Rig, running
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGSoo5oNlIIHMYRWVGUjpUdrR4ZFtOZ0ZBHd4JjbLNHn a comment"
@@ -37,6 +40,7 @@ class World:
     client: Client
     api: Rig
     folder: Path
+    real: bool = False  # real machines behind it, of which there is one image
     checks: int = 0
 
     def equal(self, what: str, got: object, want: object) -> None:
@@ -89,6 +93,40 @@ def some(value: T | None) -> T:
 
 
 @contextmanager
+def live() -> Iterator[Callable[[], World]]:
+    """The running local cloud with its real machines; each world is a new project in it."""
+    paths = paths_from_env()
+    with tempfile.TemporaryDirectory() as name, closing(Store(paths.database)) as store:
+        folder = Path(name)
+        (folder / "ca").mkdir()
+        certs.ensure(folder / "ca")
+        backend = FakeBackend()
+        with _worlds(Cloud(store, backend), backend, api_url(paths), folder, real=True) as make:
+            yield make
+
+
+@contextmanager
+def _worlds(
+    cloud: Cloud, backend: FakeBackend, endpoint: str, folder: Path, *, real: bool = False
+) -> Iterator[Callable[[], World]]:
+    """A function that makes a world of a new project; the connections end with the block."""
+    made: list[Rig] = []
+
+    def world() -> World:
+        token = cloud.store.add_token(cloud.store.add_project("walk"))
+        made.append(Rig(cloud, backend, token, endpoint))
+        poll = 0.1 if real else 0.02
+        client = Client(token, api_endpoint=endpoint, api_endpoint_hetzner=endpoint, poll_interval=poll)
+        return World(client, made[-1], folder, real)
+
+    try:
+        yield world
+    finally:
+        for rig in made:
+            rig.close()
+
+
+@contextmanager
 def serve() -> Iterator[Callable[[], World]]:
     """The API with in-memory machines, on a free loopback port; the function makes a new project."""
     with tempfile.TemporaryDirectory() as name:
@@ -99,19 +137,5 @@ def serve() -> Iterator[Callable[[], World]]:
             token = store.add_token(store.add_project("first"))
         with running(folder / "state.db", FakeBackend(), token) as rig:
             rig.cloud.issue = functools.partial(certs.issue, folder / "ca")
-
-            made: list[Rig] = []
-
-            def world() -> World:
-                store = rig.cloud.store
-                mine = Rig(rig.cloud, rig.backend, store.add_token(store.add_project("walk")), rig.endpoint)
-                at = rig.endpoint
-                client = Client(mine.token, api_endpoint=at, api_endpoint_hetzner=at, poll_interval=0.02)
-                made.append(mine)
-                return World(client, mine, folder)
-
-            try:
-                yield world
-            finally:
-                for mine in made:
-                    mine.close()
+            with _worlds(rig.cloud, rig.backend, rig.endpoint, folder) as make:
+                yield make
