@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import time
 
 from ops import confirm, verification
 from ops.remote import Machine
@@ -30,14 +29,14 @@ def backup_now(stack: str) -> None:
 def backup_list(stack: str) -> None:
     """What the stack's repository holds, oldest first."""
     rows = json.loads(Machine(stack).run(f"{TOOL} list --json"))
-    verified = verification.newest(stack)
+    verified = verification.line(verification.settings_of(stack))
     print(
         table(
             ["backup", "type", "complete (UTC)", "database MB", "stored MB"],
             [(row["label"], row["kind"], row["stop"][:19], row["size"] / 1e6, row["stored"] / 1e6) for row in rows],
         )
     )
-    print(verification.verdict(verified, time.time()))
+    print(verified)
     json_line({"stack": stack, "backups": rows, "verification": verified})
 
 

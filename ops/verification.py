@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from infra.settings import DOCKER
+from infra.settings import DOCKER, Settings
 from ops import recover
 from ops.engine import Engine, OperatorError
 from ops.local import engine_of
@@ -39,7 +39,7 @@ def verify_backup(stack: str) -> None:
     figures = _record(machine)
     if not figures or figures == before:
         raise OperatorError(f"the verification did not come to a verdict: {failure}")
-    kept = newest(stack)
+    kept = of_machine(settings_of(stack), "verification")
     print(table(["verification", stack], rows(figures)))
     if kept.get("at") != figures["at"]:
         print("its receipt is not in the bucket")
@@ -78,12 +78,12 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, object]]:
     return found + [(f"seconds: {name}", seconds) for name, seconds in figures["seconds"].items()]
 
 
-def newest(stack: str) -> dict[str, Any]:
-    """The newest receipt of a verification in the bucket, its seal checked; {} = none. Raises OperatorError."""
+def settings_of(stack: str) -> Settings:
+    """The stack's settings. Raises OperatorError."""
     settings = recover.settings_of(engine_of(stack))
     if settings is None:
         raise OperatorError(f"the config of stack {stack!r} can't be used: `make preview STACK={stack}` says why")
-    return of_machine(settings, "verification")
+    return settings
 
 
 def lines(engine: Engine) -> list[str]:
@@ -96,11 +96,16 @@ def lines(engine: Engine) -> list[str]:
         told += health(of_machine(settings, "check"), time.time())
     except OperatorError as error:
         told.append(f"backups: PROBLEM: {error}")
+    return [*told, line(settings)]
+
+
+def line(settings: Settings) -> str:
+    """The newest verification in one line, also when its receipt can't be believed: after a rotation of the stack key
+    the next verification leaves a new one."""
     try:
-        told.append(verdict(of_machine(settings, "verification"), time.time()))
-    except OperatorError as error:  # after a rotation of the stack key: the next verification leaves a new one
-        told.append(f"verified: not known: {error}")
-    return told
+        return verdict(of_machine(settings, "verification"), time.time())
+    except OperatorError as error:
+        return f"verified: not known: {error}"
 
 
 def health(check: dict[str, Any], now: float) -> list[str]:
