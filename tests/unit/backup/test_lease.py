@@ -139,3 +139,31 @@ def test_a_lease_that_was_wiped_is_written_again(store: Store) -> None:
     store.body = b""
     one.renew()
     assert json.loads(store.body)["holder"] == "1"
+
+
+@pytest.fixture
+def marked(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store that takes a delete marker for an object: nothing can be written where nothing is."""
+    put = store.put
+
+    def refusing(key: str, body: bytes, if_match: str = "", if_none: bool = False) -> Answer:
+        return Answer(412, b"", "", 0) if if_none and not store.body else put(key, body, if_match, if_none)
+
+    monkeypatch.setattr(store, "put", refusing)
+    return store
+
+
+def test_a_deleted_lease_is_taken_where_the_store_counts_its_marker(marked: Store) -> None:
+    one = lease(marked, "1")
+    one.take()
+    assert json.loads(marked.body)["holder"] == "1"
+    marked.body = b""
+    one.renew()
+    assert json.loads(marked.body)["holder"] == "1"
+
+
+def test_of_two_that_saw_it_deleted_the_last_one_wins(marked: Store) -> None:
+    one = lease(marked, "1")
+    one.sleep = lambda _: marked.put("", json.dumps({"holder": "2"}).encode())
+    assert not one._write({}, "")
+    assert json.loads(marked.body)["holder"] == "2"

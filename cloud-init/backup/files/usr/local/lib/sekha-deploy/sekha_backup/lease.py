@@ -25,6 +25,7 @@ from sekha_backup.nudge import nudge
 
 WAL = re.compile(r"[0-9A-F]{24}")
 RENEW, TTL = 20.0, 60.0  # seconds
+SETTLED = 3.0  # seconds after which nobody writes any more who saw no lease
 CLOCK = 2.0  # seconds that the store's Last-Modified may be rounded
 
 
@@ -68,6 +69,9 @@ class Lease:
             if not state or self.free(state, answer):
                 if self._write(state, if_match=answer.etag if state else ""):
                     return state
+                if time.monotonic() > end:
+                    raise OSError(f"bucket {self.bucket.place.name}: the lease can't be written: {answer.status}")
+                self.sleep(0.5)  # somebody was faster, or is at it
                 continue
             first = first or answer.etag
             if answer.etag != first or time.monotonic() > end:
@@ -96,7 +100,14 @@ class Lease:
             **{name: before[name] for name in ("wal", "repository", "reached") if before.get(name)},
             **changes,
         }
-        answer = self.bucket.put(self.key, json.dumps(state).encode(), if_match, if_none=not if_match)
+        body = json.dumps(state).encode()
+        answer = self.bucket.put(self.key, body, if_match, if_none=not if_match)
+        if answer.status == 412 and not if_match and not self.look()[0]:
+            # It was deleted, and this store (versitygw) takes the delete marker for an object. So: the last one wins.
+            answer = self.bucket.put(self.key, body)
+            self.sleep(SETTLED)
+            if self.look()[0].get("holder") != self.holder:
+                return False
         if answer.status not in (200, 204):
             return False
         self.etag, self.state = answer.etag, state
