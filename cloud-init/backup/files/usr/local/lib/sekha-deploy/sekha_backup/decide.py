@@ -36,7 +36,8 @@ def decide(facts: Facts) -> Action:
         raise RefusedError(
             f"the data on this volume lost its lease to {facts.fenced}: it may lack what was written since. Attach a "
             "blank volume to restore the backups; or, to serve this data all the same, stop the other machine, remove "
-            "/srv/sekha/fenced.json and roll out again"
+            "/srv/sekha/fenced.json, roll out again, and begin a new repository (make rotate KEY=stack): the archive "
+            "has gone on without this data, and a later restore would follow it"
         )
     if facts.has_data:
         return Action.ADOPT
