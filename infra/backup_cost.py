@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from infra.restore_settings import ARCHIVE_TIMEOUT
+from infra.restore_settings import ARCHIVE_TIMEOUT, SQLITE, SYNC_SECONDS
 
 PRICES = Path(__file__).with_name("backup_cost.yaml")
 MONTH = 30 * 86400  # seconds
@@ -22,6 +22,11 @@ SEGMENT_MB = 4  # size of a WAL segment
 CHECK = 300  # seconds between two looks at the backups (cloud-init/backup: sekha-backup-check.timer)
 LOOK = (5, 2)  # one look's: four lists (priced as writes) and a receipt; two small objects read (pgBackRest 2.55)
 FULL, DIFF = 30 / 7, 30 - 30 / 7  # backups a month
+PART_MB, PIECE_MB = (
+    5,
+    16,
+)  # of a litestream snapshot (the SDK's parts) and of a daily copy (cloud-init/backup: copies.py)
+RETENTION_LISTS = 3 * 24 * 30  # litestream looks hourly for what is old: generations, snapshots, changes
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,24 @@ def requests(hours: float, timeout: int, stored_mb: float, changed: float = 0.1)
     )
 
 
+def sqlite_requests(hours: float, timeout: int, stored_mb: float) -> Requests:
+    """The same for a SQLite stack. `stored_mb`: the database compressed. What litestream restores in a verification is
+    the newest snapshot and the changes of half a day."""
+    changes = math.ceil(hours * 3600 * 30 / timeout)
+    return Requests(
+        {
+            "changes (litestream)": (changes, 0),
+            "daily snapshots": (30 * math.ceil(2 + stored_mb / PART_MB), 0),
+            "daily copies": (30 * math.ceil(1 + stored_mb / PIECE_MB), 30),
+            "looks for what is old": (RETENTION_LISTS, 0),
+            "lease": (MONTH // LEASE, 0),
+            "check of the backups": (MONTH // CHECK, MONTH // CHECK * 2),
+            "verification": (math.ceil(FULL * (4 + changes / 1000)), math.ceil(FULL * (1 + changes / 60))),
+            "the agent's looks at its release": (0, MONTH // AGENT),
+        }
+    )
+
+
 def price(made: Requests, cloud: str) -> float:
     """What the requests cost a month at `cloud`, net, in its currency."""
     row = yaml.safe_load(PRICES.read_text())["clouds"][cloud]
@@ -67,10 +90,11 @@ def price(made: Requests, cloud: str) -> float:
 
 
 def main() -> int:
-    """Print both for HOURS=8 of writing a day and STORED_MB=1000."""
+    """Print both for HOURS=8 of writing a day and STORED_MB=1000 (DATABASE=sqlite: for such a stack)."""
     hours, stored = float(os.environ.get("HOURS", "8")), float(os.environ.get("STORED_MB", "1000"))
-    timeout = int(os.environ.get("ARCHIVE_TIMEOUT", str(ARCHIVE_TIMEOUT)))
-    made = requests(hours, timeout, stored)
+    sqlite = os.environ.get("DATABASE") == SQLITE
+    timeout = int(os.environ.get("ARCHIVE_TIMEOUT", str(SYNC_SECONDS if sqlite else ARCHIVE_TIMEOUT)))
+    made = (sqlite_requests if sqlite else requests)(hours, timeout, stored)
     print(f"{hours:g} h of writing a day, archiveTimeout {timeout} s, {stored:g} MB in a full backup; a month has")
     for name, (writes, reads) in made.rows.items():
         print(f"  {name:34} {writes:10,} writes {reads:10,} reads")
