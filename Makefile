@@ -157,6 +157,9 @@ proof-verification: ## a good verification of the local stack's backups, then pl
 proof-horrors: ## what goes wrong with backups and restores, and how each ends, on the local stack (15 minutes; HORRORS=name,name)
 	@$(RUN) --dev --tools python -m proof.horrors
 
+proof-horrors-sqlite: ## the same for a stack on SQLite, which `make drill DATABASE=sqlite KEEP=1` leaves (5 minutes)
+	@$(RUN) --dev --tools python -m proof.horrors_sqlite
+
 proof-clients: ## curl and the real sekha SDK against the URL of the local stack
 	@$(RUN) --dev --tools python -m proof.clients
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import release_bundle, release_rollout
+from infra.restore_settings import SQLITE
 from infra.settings import DOCKER
 from ops import census, comparison, docker_leftovers, local, recover
 from ops.engine import ON_LOCAL_CLOUD, Engine, OperatorError
@@ -72,8 +73,19 @@ def configure(engine: Engine) -> None:
         local.configure(engine, local.cloud_env())
     else:
         engine.select()
-    if engine.config().get("config", {}).get("sekha:cloud") == DOCKER:
+    config = engine.config().get("config", {})
+    if config.get("sekha:database") == SQLITE:
+        carry_litestream(engine)
+    if config.get("sekha:cloud") == DOCKER:
         docker_plugin(engine)
+
+
+def carry_litestream(engine: Engine) -> None:
+    """Tell the program where litestream is, building it first unless it is there. Raises OperatorError."""
+    try:
+        engine.extra_env["SEKHA_LITESTREAM"] = str(release_bundle.litestream())
+    except subprocess.CalledProcessError as error:
+        raise OperatorError("litestream could not be built; the lines above say why.") from error
 
 
 def docker_plugin(engine: Engine) -> None:

@@ -22,6 +22,7 @@ from sekha_backup.bucket import Answer, Bucket
 from sekha_backup.files import seal, unseal
 from sekha_backup.machine import COPIES, DATABASE, SQLITE, Place, RefusedError
 from sekha_backup.repository import Backup
+from sekha_backup.steps import room
 
 PIECE = 16 << 20  # bytes of an object before encryption: what is in memory at once
 DAYS = 30
@@ -53,6 +54,7 @@ def make(place: Place, database: Path = DATABASE, work: Path = WORK) -> Row:
     row: Row = {"at": now.isoformat(timespec="seconds"), "pieces": 0, "stored": 0}
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700, parents=True)
+    room(database.stat().st_size * 1.5, work)  # and compressed, before it goes
     try:
         copy = work / "copy.db"
         hot(database, copy)

@@ -12,10 +12,10 @@ from typing import Any
 from sekha_backup import sqlite, stream
 from sekha_backup.machine import DATABASE, SQLITE, RefusedError
 from sekha_backup.sqlite import TRIAL
+from sekha_backup.steps import room
 from sekha_backup.verify import Content
 
 ARCHIVED_WITHIN = 60.0  # seconds
-SPARE = 0.05  # of the volume: what a verification leaves to the database that serves
 TABLES = {"conversations", "messages", "schema_version"}  # without these it is no Sekha
 # Not counted: a queue, which grows and shrinks, and what SQLite's full text and litestream keep for themselves.
 SKIP = ("sqlite_", "_litestream_", "messages_fts", "vector_outbox")
@@ -86,12 +86,7 @@ class Sqlite:
         return marked
 
     def restore(self) -> dict[str, Any]:
-        disk, need = shutil.disk_usage(SQLITE), DATABASE.stat().st_size * 1.1
-        if need > disk.free - disk.total * SPARE:
-            raise RefusedError(
-                f"a restore needs {need / 1e9:.1f} GB and the volume has {disk.free / 1e9:.1f} GB free: raise "
-                "sekha:conversations, which sizes the volume"
-            )
+        room(DATABASE.stat().st_size * 1.1, SQLITE)
         found = sqlite.trial(keep=True)
         return {"backup": found["backup"], "bytes": found["bytes"], "replayed_to": found["last_transaction"]}
 
