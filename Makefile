@@ -213,3 +213,6 @@ proof-firewall: ## firewall rules x packets on three machines: expected, measure
 
 proof-daemon-kills: ## kill -9 of the local cloud's daemon before, after and amid every kind of action (20 minutes; ONLY=, POINTS=)
 	@$(RUN) --dev python -m proof.daemon_kills
+
+proof-faults: ## every fault, what `pulumi up` printed under it, and what the next up did (25 minutes; ONLY=api|machines)
+	@$(RUN) --dev --tools python -m proof.faults

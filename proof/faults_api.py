@@ -45,9 +45,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("locked on attaching the volume, once", {"kind": "locked", "path": "/volumes/*/actions/attach", "count": 1}),
     ("resource_limit_exceeded on POST /servers", {"kind": "resource_limit_exceeded", "count": 1, **POST}),
 ]
-NOISE = re.compile(
-    r"^\s*(\*|error: update failed|error: preview failed|error: one or more|Diagnostics|Resources|Duration)"
-)
+NOISE = re.compile(r"\s*error: (update failed|preview failed|one or more|1 error occurred)")
 
 
 @dataclass(frozen=True)
@@ -61,18 +59,17 @@ class Up:
 
 
 def errors(text: str) -> list[str]:
-    """The lines of the engine's output that tell what went wrong, shortened to what an operator reads first."""
-    lines = [line.strip() for line in text.splitlines() if "error" in line.lower() and not NOISE.match(line)]
-    plain = [re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines]
-    return list(dict.fromkeys(plain))
+    """The messages of the engine's output that say what went wrong, once each, without the provider's file names."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    found = [line.strip() for line in plain.splitlines() if line.strip().startswith("error:") and not NOISE.match(line)]
+    short = [re.sub(r"sdk-v2/\S+ sdk.helper_schema: |: provider=hcloud@\S+", "", line) for line in found]
+    return list(dict.fromkeys(re.sub(r"\s+", " ", line) for line in short))
 
 
 def did(text: str) -> str:
     """The engine's own summary: `+ 12 created`."""
-    summary = re.search(r"Resources:\n((?:\s+.+\n)+)", text)
-    return (
-        ", ".join(" ".join(line.split()) for line in summary[1].splitlines() if line.strip()) if summary else "nothing"
-    )
+    summary = re.search(r"Resources:\n((?: +.+\n)+)", text)
+    return ", ".join(" ".join(line.split()) for line in summary[1].splitlines()) if summary else "nothing"
 
 
 class Story:

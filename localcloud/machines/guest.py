@@ -134,7 +134,9 @@ def wait_off(folder: Path, timeout: float) -> bool:
 
 
 def pull_plug(folder: Path) -> None:
-    """Kill the machine at once; returns when it is off."""
+    """Kill the machine at once; returns when it is off, also if there is none."""
+    if not folder.is_dir():
+        return
     (folder / "halt").touch()
     end = time.monotonic() + 5
     while True:  # again and again: a machine that is just rebooting is a new process in a moment

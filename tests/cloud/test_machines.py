@@ -198,6 +198,11 @@ def test_a_volume_outlives_its_server(local_cloud: LocalCloud, project: Client) 
     device = volume.linux_device  # unmounted first: this host may lack the capability that online resizing needs
     size = run(id_of(other), f"umount /data && e2fsck -fp {device} >&2 && resize2fs {device} >&2 && mount {device} /data && df --output=size -BG /data | tail -1")  # fmt: skip # noqa: E501
     assert int(size.strip().rstrip("G")) >= 19
+    local_cloud.cli("fault", "add", "volume_loss", "--resource", f"volume:{id_of(volume)}")
+    write = "dd if=/dev/zero of=/data/lost bs=64k count=1 conv=fsync"
+    assert "Input/output error" in run(id_of(other), f"{write} 2>&1", check=False)
+    local_cloud.cli("fault", "clear")
+    run(id_of(other), f"umount /data; e2fsck -fp {device} >&2; mount {device} /data")
     run(id_of(other), "echo last >> /data/file")
     project.volumes.get_by_id(id_of(volume)).detach().wait_until_finished(60)
     assert run(id_of(other), f"ls {volume.linux_device} 2>/dev/null; mountpoint -q /data || echo unmounted", check=False) == "unmounted\n"  # fmt: skip # noqa: E501
@@ -237,6 +242,11 @@ def test_private_networks_are_routed_through_their_gateway(local_cloud: LocalClo
     assert not local_cloud.ping(id_of(first), "10.50.0.1")
     network.add_route(NetworkRoute(destination="10.50.0.0/16", gateway="10.7.1.3")).wait_until_finished(60)
     assert local_cloud.ping(id_of(first), "10.50.0.1")
+    local_cloud.cli("fault", "add", "partition", "--resource", "server:n-1", "--peer", f"server:{id_of(second)}")
+    assert not local_cloud.ping(id_of(first), "10.7.1.3")
+    assert not local_cloud.ping(id_of(first), ip_of(second))
+    assert local_cloud.cli("fault", "clear").stdout == "1 cleared\n"
+    assert local_cloud.ping(id_of(first), "10.7.1.3")
     second.detach_from_network(Network(id=id_of(network))).wait_until_finished(60)
     second.attach_to_network(Network(id=id_of(network)), ip="10.7.1.3").wait_until_finished(60)
     assert local_cloud.ping(id_of(first), "10.50.0.1"), "it is followed again when the gateway machine is back"

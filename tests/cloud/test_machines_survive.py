@@ -86,6 +86,11 @@ def test_object_store_over_tls(local_cloud: LocalCloud, project: Client) -> None
     assert len(operator.list_object_versions(Bucket="proof")["Versions"]) == 2
     with pytest.raises(ClientError, match="AccessDenied"):
         node.get_object(Bucket="proof", Key="a")
+    local_cloud.cli("fault", "add", "object_store_unavailable", "--count", "50")
+    with pytest.raises(ClientError, match="ServiceUnavailable"):
+        operator.list_buckets()
+    local_cloud.cli("fault", "clear")
+    assert operator.list_buckets()["Buckets"]
     server = local_cloud.boot(project, "s3-client")
     code = local_cloud.inside(id_of(server), f"curl -s -o /dev/null -w '%{{http_code}}' {env['S3_ENDPOINT']}/proof/a")
     assert code == "403", "the machine trusts the store's certificate"
