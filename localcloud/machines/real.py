@@ -118,7 +118,10 @@ class RealBackend:
                 router.dhcp_remove(self.paths, spec.id)
                 firewall.remove_server(spec.id, old.ipv4, old.ipv6_net)
             if not guest.is_running(self.paths.server(spec.id)):
-                disk.grow_root(self.paths.server(spec.id), spec.disk_gb)
+                folder = self.paths.server(spec.id)
+                disk.unmount(folder)
+                volumes.wait_released(folder / "disk.img")
+                disk.grow_root(folder, spec.disk_gb)
             self.create_server(dataclasses.replace(spec, root_password=None))
 
     def is_running(self, server_id: int) -> bool:

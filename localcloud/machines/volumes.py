@@ -112,6 +112,15 @@ def ensure_loop(file: Path) -> Loop:
     return found
 
 
+def wait_released(file: Path) -> None:
+    """Return once no loop device has the file: whoever writes it now, beside one, destroys it. Raises BackendError."""
+    end = time.monotonic() + BUSY_LIMIT
+    while loop_of(file) is not None:
+        if time.monotonic() > end:
+            raise BackendError(f"{file} is still in use by a process of its server")
+        time.sleep(0.05)
+
+
 def release_loop(file: Path) -> None:
     """Let the loop device go; one that is in use goes with its last user."""
     found = loop_of(file)
