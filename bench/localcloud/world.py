@@ -40,7 +40,7 @@ class Api:
 def localcloud(*arguments: str, env: dict[str, str] | None = None) -> str:
     """Run `python -m localcloud ARGUMENTS`; what it printed."""
     command = [sys.executable, "-m", "localcloud", *arguments]
-    whole = {**os.environ, **(env or {})}
+    whole = {**os.environ, **(env or {}), "JSON": ""}
     return subprocess.run(command, cwd=REPO, env=whole, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 

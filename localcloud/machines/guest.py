@@ -24,7 +24,7 @@ def nspawn_command(folder: Path, server_id: int, hostname: str, lxcfs: Path | No
         f"--hostname={hostname}", "--register=no", "--keep-unit", "--kill-signal=SIGRTMIN+3",
         f"--network-namespace-path=/run/netns/{a.server_ns(server_id)}", f"--capability={capabilities()}",
         "--system-call-filter=@keyring",
-        "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe",
+        "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only",
         f"--bind-ro={folder}/guest:/run/slc",
     ]  # fmt: skip
     if lxcfs:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 from hcloud import Client
 from hcloud.firewalls.domain import FirewallRule
@@ -97,6 +98,16 @@ def test_a_machine_boots_like_on_hetzner(local_cloud: LocalCloud, project: Clien
     assert "foreign device opened" not in found
     if Path("/sys/fs/cgroup/devices/cgroup.procs").exists():
         assert found == ["keyring True", "foreign device refused", "memory True", "cpu True"]
+    # what it says is in the web console
+    address, _, key = local_cloud.cli("web").stdout.strip().partition("#")
+    for what, words in (
+        ("console", "Welcome to Debian"),
+        ("console", "web-1 login:"),
+        ("journal", "Finished cloud-final"),
+    ):
+        url = f"{address}data/servers/{id_of(server)}/{what}"
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+        assert words in answer.json()["text"]
 
 
 def test_a_machine_reaches_only_what_a_server_may(local_cloud: LocalCloud, project: Client) -> None:
