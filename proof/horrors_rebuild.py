@@ -78,7 +78,7 @@ def wiped(rig: Rig) -> Iterator[Outcome]:
         yield Outcome("the same once more", refusal(run), served, run.code == 0 and "nothing to do" in run.said)
         yield other_stack_key(make, untouched)
         run = make("rebuild")
-        rig.connect()
+        rig.connect_to(Cloud(LOCAL).rows("servers")[0]["public_net"]["ipv4"]["ip"])
         status = rig.status()
         found = rig.rows()
         yield Outcome("make rebuild, and the backups are of a newer release than this one", refusal(run),

@@ -67,6 +67,12 @@ class Rig:
         self.outputs = dict(outputs())
         self.machine = Machine(LOCAL, self.outputs)
 
+    def connect_to(self, address: str) -> None:
+        """To a machine at this address whose bring-up failed: there are no outputs then."""
+        before = str(urlsplit(self.outputs["url"]).hostname)
+        self.outputs |= {name: self.outputs[name].replace(before, address) for name in ("url", "ssh")}
+        self.machine = Machine(LOCAL, self.outputs)
+
     # -- the machine ----------------------------------------------------------------------------------------------
 
     def run(self, command: str, stdin: str | None = None) -> str:

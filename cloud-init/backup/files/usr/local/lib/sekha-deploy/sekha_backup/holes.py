@@ -39,7 +39,7 @@ class Hole:
 @dataclass(frozen=True)
 class Archive:
     """What the repository holds of a backup's archive. `sums`: WAL file -> SHA-1 of its content (pgBackRest names files
-    so); `histories`: timeline -> text of its history file."""
+    so); `histories`: timeline -> its history file's text, which tells of all before (of the newest; "" of others)."""
 
     sums: Mapping[str, str]
     histories: Mapping[int, str]
@@ -112,11 +112,10 @@ def read(backup: Backup, source: Sequence[str] = ()) -> Archive:
     names = _names(top, source)
     folders = [name for name in names if FOLDER.fullmatch(name) and name[8:] >= backup.wal_start[8:16]]
     files = [name for folder in folders for name in _names(f"{top}/{folder}", source)]
-    texts = {
-        int(name[:8], 16): repository.pgbackrest(*source, "repo-get", f"{top}/{name}")
-        for name in names
-        if HISTORY.fullmatch(name)
-    }
+    told = sorted(name for name in names if HISTORY.fullmatch(name))
+    texts = {int(name[:8], 16): "" for name in told}
+    for name in told[-1:]:
+        texts[int(name[:8], 16)] = repository.pgbackrest(*source, "repo-get", f"{top}/{name}")
     return Archive({match[1]: match[2] for name in files if (match := SEGMENT.match(name))}, texts)
 
 
