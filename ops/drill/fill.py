@@ -9,7 +9,11 @@ import struct
 from ops.remote import Machine
 
 RESTORED = "/srv/sekha/postgresql/17/restored.json"
-MESSAGE, ROWS = 16_000, 10_000  # characters of a message, more where that makes more rows: vectors cost minutes
+SHORTEST, LONGEST, ROWS = (
+    16_000,
+    500_000,
+    2000,
+)  # characters of a message: as long as makes so few rows, for vectors cost
 PSQL = (
     "setpriv --reuid=sekha --regid=sekha --clear-groups psql -X -q -At -v ON_ERROR_STOP=1 "
     '"postgresql:///sekha?host=/var/run/postgresql"'
@@ -68,9 +72,14 @@ def vector(number: int) -> str:
     return "\\\\x" + struct.pack(f"<{DIM}f", *(value / length for value in values)).hex()
 
 
+def message_length(megabytes: int) -> int:
+    """Characters of each message of a fill of this size."""
+    return min(LONGEST, max(SHORTEST, round(megabytes * 1e6 / ROWS / 1.03 / 32) * 32))
+
+
 def fill(machine: Machine, megabytes: int) -> int:
     """Add rows until the database has about this size (MB, 10^6 bytes); how many there are."""
-    message = max(MESSAGE, round(megabytes * 1e6 / ROWS / 1.03 / 32) * 32)
+    message = message_length(megabytes)
     rows = max(1, round(megabytes * 1e6 / (message * 1.03 + 2800)))  # with its vector and indexes; measured
     batch, chunks = BATCH // message, VARIETY // message + 1
     for first in range(1, rows + 1, batch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from ops.drill.fill import BATCH, DIM, MESSAGE, ROWS, VARIETY
+from ops.drill.fill import BATCH, DIM, VARIETY, message_length
 from ops.remote import Machine
 
 FILE = "/srv/sekha/sqlite/sekha.db"
@@ -80,7 +80,7 @@ def execute(machine: Machine, sql: str) -> None:
 
 def fill(machine: Machine, megabytes: int) -> int:
     """Add rows until the database has about this size (MB, 10^6 bytes); how many there are."""
-    message = max(MESSAGE, round(megabytes * 1e6 / ROWS / 1.03 / 32) * 32)
+    message = message_length(megabytes)
     rows = max(1, round(megabytes * 1e6 / (message * 1.03 + 2800)))
     batch, chunks = BATCH // message, VARIETY // message + 1
     for first in range(1, rows + 1, batch):
