@@ -59,8 +59,7 @@ class FakeBackend:
 
     def start_server(self, spec: ServerSpec) -> None:
         self._call("start_server", spec.id)
-        self.servers.setdefault(spec.id, spec)  # as for real: what a failed creation left out is made now
-        self.nics.setdefault(spec.id, {nic.network_id: nic for nic in spec.nics})
+        self._known(spec.id)
         self.booted[spec.id] = spec
         self.running.add(spec.id)
 

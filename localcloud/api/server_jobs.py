@@ -6,7 +6,7 @@ from localcloud.api import images, lb_state
 from localcloud.api.firewall_sync import rules_of
 from localcloud.api.server_extras import rescued
 from localcloud.api.server_state import set_state, spec_of, status
-from localcloud.backend import ServerSpec
+from localcloud.backend import BackendError, ServerSpec
 from localcloud.store import Data
 from localcloud.worker import Operation, Scope
 
@@ -28,6 +28,12 @@ def _create(scope: Scope, args: Data) -> None:
     backend.set_firewall(server["id"], rules_of(scope, server))
 
 
+def _not_created(scope: Scope, args: Data) -> None:
+    """Nothing of the machine may be there: whoever starts the server later has it made then."""
+    server = _server(scope, args)
+    scope.save("server", {**server, "state": None, "unmade": True})
+
+
 def _created(scope: Scope, args: Data) -> None:
     server = _server(scope, args)
     scope.save("server", {**server, "root_password": None, "state": "starting" if args["start"] else None})
@@ -46,14 +52,18 @@ def _start(scope: Scope, args: Data) -> None:
     if server.get("rescue") and status(scope, {**server, "state": None}) == "running":
         return  # it stays on for the next boot
     args["rescued"] = bool(server.get("rescue"))
+    if server.get("unmade"):
+        if args.get("first"):
+            raise BackendError("the server was not created")
+        scope.cloud.backend.create_server(spec_of(scope, server))
     _boot(scope, rescued(spec_of(scope, server), server))
 
 
 def _started(scope: Scope, args: Data) -> None:
     """The rescue system is for one boot."""
     server = _server(scope, args)
-    if args.get("rescued"):
-        scope.save("server", {**server, "rescue": None})
+    if args.get("rescued") or server.get("unmade"):
+        scope.save("server", {**server, "rescue": None, "unmade": None, "root_password": None})
     _clear(scope, args)
 
 
@@ -149,7 +159,7 @@ def _power(work: Operation, state: str | None) -> Operation:
 
 
 OPERATIONS = {
-    "create_server": Operation(work=_create, done=_created, failed=_clear),
+    "create_server": Operation(work=_create, done=_created, failed=_not_created),
     "start_server": _power(Operation(_start), "starting"),
     "stop_server": _power(Operation(_stop), "stopping"),
     "shutdown_server": _power(Operation(_shutdown), None),

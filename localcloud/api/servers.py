@@ -135,7 +135,7 @@ def create(call: Call) -> Answer:
     key: list[Resource] = [(KIND, new_id)]
     also: list[Resource] = [("network", network["id"]) for network in networks]
     action = call.act("create_server", key, "create_server", {"server": new_id, "start": start}, also=also)
-    following = [call.act("start_server", key, "start_server", {"server": new_id})] if start else []
+    following = [call.act("start_server", key, "start_server", {"server": new_id, "first": True})] if start else []
     following += [volumes.attach_action(call, volume, server, automount) for volume in attached]
     shown = {"server": view(call, server), "action": action, "next_actions": following}
     return 201, {**shown, "root_password": password}

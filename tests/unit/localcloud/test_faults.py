@@ -150,6 +150,19 @@ def test_failed_and_slow_actions(rig: Rig) -> None:
     assert fault_store.listed(store) == []
 
 
+def test_a_server_whose_creation_failed_can_be_started_later(rig: Rig) -> None:
+    fault_store.add(rig.cloud.store, Fault("failed_action", command="create_server", count=1))
+    made = rig.ask(
+        "POST", "/servers", {"name": "s", "server_type": "cx23", "image": "debian-13", "location": "fsn1"}, 201
+    )
+    for action in (made["action"], *made["next_actions"]):
+        assert rig.end_of(f"/actions/{action['id']}")["status"] == "error"
+    path = f"/servers/{made['server']['id']}"
+    assert rig.ask("GET", path)["server"]["status"] == "off"
+    rig.done(rig.ask("POST", f"{path}/actions/poweron", {}, 201))
+    assert rig.ask("GET", path)["server"]["status"] == "running"
+
+
 def _options(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     fault_cli.add_parser(parser.add_subparsers(dest="command"))
