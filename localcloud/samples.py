@@ -49,6 +49,12 @@ class Samples:
         with self._lock:
             self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
 
+    def span(self, key: Key, start: float, end: float) -> tuple[float, float]:
+        """When the first and the last sample from `start` to `end` were taken; (0, 0) if there was none."""
+        with self._lock:
+            moments = [moment for moment, _ in self._kept.get(key, ()) if start <= moment <= end]
+        return (moments[0], moments[-1]) if moments else (0.0, 0.0)
+
     def series(self, key: Key, name: str, start: float, end: float, step: int) -> list[tuple[int, str]]:
         """(unix seconds, value) for each step from `start` to `end` (unix seconds) in which there were samples."""
         with self._lock:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from localcloud.api.call import Call
 from localcloud.api.errors import invalid
-from localcloud.samples import Key
+from localcloud.samples import EVERY, Key, Samples
 from localcloud.store import Data
 
 MAX_VALUES = 500  # of one series
@@ -23,6 +22,12 @@ def _time(call: Call, key: str) -> tuple[str, float]:
     return text, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def _step(samples: Samples, key: Key, start: float, end: float) -> int:
+    """The step where the client leaves it to us: as fine as the samples are, for at most MAX_VALUES of them."""
+    first, last = samples.span(key, start, end)
+    return max(int(EVERY), int((last - first) // MAX_VALUES))
+
+
 def metrics_of(call: Call, key: Key, known: dict[str, list[str]]) -> Data:
     """The body of an answer. `known`: type -> its series. Types come repeated or joined by commas."""
     kinds = [kind for text in call.query.get("type", []) for kind in text.split(",")]
@@ -31,11 +36,13 @@ def metrics_of(call: Call, key: Key, known: dict[str, list[str]]) -> Data:
     (first, start), (last, end) = _time(call, "start"), _time(call, "end")
     if end < start:
         raise invalid("end", "must not be before start")
-    text = (call.query.get("step") or [str(max(1, int((end - start) // MAX_VALUES)))])[-1]
+    samples, wanted = call.cloud.samples, call.query.get("step")
+    text = wanted[-1] if wanted else str(_step(samples, key, start, end))
     if not text.isdecimal() or int(text) < 1:
         raise invalid("step", "must be a number of seconds")
-    samples, step = call.cloud.samples, int(text)
-    series: dict[str, Any] = {
-        name: {"values": samples.series(key, name, start, end, step)} for kind in kinds for name in known[kind]
-    }
+    step, series = int(text), {}
+    for name in (name for kind in kinds for name in known[kind]):
+        values = samples.series(key, name, start, end, step)
+        # Debian's hcloud panics when it is to draw a single value.
+        series[name] = {"values": values if wanted or len(values) > 1 else []}
     return {"metrics": {"start": first, "end": last, "step": step, "time_series": series}}

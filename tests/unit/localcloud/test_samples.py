@@ -63,5 +63,11 @@ def test_the_api_shows_them(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (shown["start"], shown["end"], shown["step"]) == ("2023-11-14T22:13:00+00:00", "2023-11-14T22:14:00Z", 30)
     assert shown["time_series"]["cpu"] == {"values": [[1_699_999_980 + 30, "30"]]}
     assert shown["time_series"]["network.0.pps.in"]["values"] == [[1_700_000_010, "0"]]
+    query = "type=cpu&start=2023-11-14T22:00:00Z&end=2023-11-15T22:00:00Z"
+    one = rig.ask("GET", f"/servers/{number}/metrics?{query}", status=200)["metrics"]
+    assert (one["step"], one["time_series"]["cpu"]["values"]) == (10, [])  # a single value makes no series
+    rig.cloud.samples.add(("server", number), 1_700_000_030.0, {"cpu": 400.0})
+    two = rig.ask("GET", f"/servers/{number}/metrics?{query}", status=200)["metrics"]["time_series"]["cpu"]["values"]
+    assert two == [[1_700_000_010, "30"], [1_700_000_030, "5"]]
     for wrong in ("type=cpu&start=x&end=y", "type=cpu", "start=2023-11-14T22:13:00Z&end=2023-11-14T22:14:00Z"):
         assert rig.error("GET", f"/servers/{number}/metrics?{wrong}") == (422, "invalid_input")
