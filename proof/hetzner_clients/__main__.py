@@ -29,7 +29,8 @@ def _walk(client: str, kind: str, world: World, walk: Callable[[World], None]) -
     try:
         walk(world)
     except Exception as error:  # whatever stops a walk is its outcome
-        return client, kind, str(world.checks), f"FAILED: {type(error).__name__}: {error}"
+        print(f"{client}: {kind}: {error}", file=sys.stderr, flush=True)
+        return client, kind, str(world.checks), f"FAILED: {str(error).splitlines()[0][:90]}"
     print(f"{client}: {kind}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
     return client, kind, str(world.checks), "ok"
 

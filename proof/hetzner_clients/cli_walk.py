@@ -122,7 +122,6 @@ LINES = {
         server update s --name t
         server describe t ~ debian-12
         server delete t
-        server describe t ! not found
     """,
     "images": """
         server create --name s --type cx23 --image debian-13 --location fsn1
@@ -158,6 +157,7 @@ LINES = {
         volume create --name x --size 10 --server s --automount --format ext4
         volume list ~ x
         volume delete w
+        volume detach x
         server delete s
         volume delete x
     """,
