@@ -43,7 +43,7 @@ class Proof:
     def look(self) -> Seen:
         self.unit("sekha-backup-check")
         metrics = self.machine.run("cat /run/sekha-metrics/backup.prom")
-        failed = self.machine.run("systemctl list-units --failed --plain --no-legend").splitlines()
+        failed = self.machine.run("systemctl list-units --failed --plain --no-legend 'sekha*'").splitlines()
         return Seen(
             [line.split()[0].removesuffix(".service") for line in failed],
             alerts.holding(metrics, float(self.machine.run("date +%s.%N"))),
