@@ -1,7 +1,7 @@
 """`make proof-faults`: every fault of the local cloud, what `pulumi up` printed under it, and what the next `up` did.
 
 The API's faults on a stack without machines (proof.faults_api, 10 minutes), those of machines, volumes and the object
-store on the local stack (proof.faults_machines, 10 minutes). ONLY=api or ONLY=machines.
+store on the local stack (proof.faults_machines, 10 minutes). ONLY=api|machines; CASES=words of names.
 """
 
 from __future__ import annotations
