@@ -14,7 +14,7 @@ from localcloud.machines import process
 from localcloud.machines.process import Process
 from localcloud.machines.sh import read_json, run, write
 
-BOOT_LIMIT = 20.0  # s until PID 1 of a machine must be there
+BOOT_LIMIT = 120.0  # s until PID 1 of a machine must be there; a busy host takes its time, a failure shows at once
 
 
 def nspawn_command(folder: Path, server_id: int, hostname: str, lxcfs: Path | None) -> list[str]:
