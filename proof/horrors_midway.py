@@ -50,18 +50,19 @@ def away_at_backup(rig: Rig) -> Iterator[Outcome]:
 
 
 def away_during_restore(rig: Rig) -> Iterator[Outcome]:
-    """The way to the bucket is cut in the middle of a restore: of the download, then of the replay."""
+    """The way to the bucket is cut for a while in the middle of a restore: of the download, then of the replay."""
     rows = rig.write()
     cut, mend = (f"ip route {verb} unreachable {rig.address}" for verb in ("add", "del"))
-    rig.blank()
-    while_loading = f"until [ -d {FILES}/base ]; do sleep 0.05; done; {cut}"
-    for what, when, then in (("download", "restoring stack", while_loading), ("replay", REPLAYING, cut)):
-        try:
-            result = rig.bring_up(when, then)
-        finally:
-            rig.attempt(mend)
-        yield rig.refused(f"the bucket goes away in the middle of the {what}", result, "")
-    yield rig.restored("the bucket is back", rig.bring_up(), rows)
+    loading = f"until [ -d {FILES}/base ]; do sleep 0.05; done;"
+    for what, when, wait, seconds in (("download", "restoring stack", loading, 15), ("replay", REPLAYING, "", 100)):
+        rig.blank()
+        result = rig.bring_up(when, f"{wait} {cut}; (sleep {seconds}; {mend}) >/dev/null 2>&1 &")
+        if result[0] == 0:  # it had the patience
+            yield rig.restored(f"the bucket is away for {seconds} s in the middle of the {what}", result, rows)
+            continue
+        yield rig.refused(f"the bucket is away for {seconds} s in the middle of the {what}", result, "")
+        rig.attempt("while ip route | grep -q unreachable; do sleep 0.5; done")
+        yield rig.restored("the bucket is back", rig.bring_up(), rows)
 
 
 def full_disk(rig: Rig) -> Iterator[Outcome]:
