@@ -8,7 +8,7 @@ from localcloud import addresses, catalog
 from localcloud.api import kinds, lb_services, lb_targets, primary_ips, server_networks
 from localcloud.api.call import Call
 from localcloud.api.catalogue import lookup
-from localcloud.api.errors import invalid
+from localcloud.api.errors import invalid, refused
 from localcloud.api.metrics import metrics_of
 from localcloud.api.routes import Answer, Route
 from localcloud.store import Data
@@ -72,6 +72,9 @@ def create(call: Call) -> Answer:
     size = lookup(
         catalog.load_balancer_types(), "load balancer type", "load_balancer_type", call.body.get("load_balancer_type")
     )
+    wish = call.body.get("public_net", {})
+    if not isinstance(wish, dict) or any(wish.values()):
+        raise refused("unsupported_error", "load balancers of the local cloud take no primary IPs")
     kind = algorithm(call, call.body.get("algorithm", {"type": "round_robin"}))
     network = call.find("network", call.object_id("network")) if "network" in call.body else None
     if not public and not network:
