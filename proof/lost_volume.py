@@ -84,6 +84,8 @@ def main() -> int:
         found, kept = holds(run.said, run.code)
         rows.append((what, found, run.seconds, kept))
         say(f"{what}: {found}")
+        if not kept:
+            print(run.said[-5000:], file=sys.stderr)
 
     def with_data(said: str, code: int) -> tuple[str, bool]:
         kept = code == 0 and there(number)
