@@ -154,7 +154,7 @@ def resource_of(path: str) -> tuple[str, int | None]:
     """(kind, id) a path below /v1 is about: "/servers/7/actions/reboot" -> ("server", 7), "/networks" has no id."""
     parts = path.strip("/").split("/")
     number = int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() else None
-    return re.sub(r"s$", "", parts[0]), number
+    return re.sub(r"(?<=x)es$|s$", "", parts[0]), number  # storage_boxes, servers
 
 
 def matches_request(fault: Fault, method: str, path: str, names: Iterable[tuple[str, int, str | None]]) -> bool:

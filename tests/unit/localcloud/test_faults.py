@@ -44,6 +44,7 @@ def test_what_changes_nothing_is_not_locked() -> None:
     assert not matches_request(Fault("locked"), "GET", "/servers", [])
     assert matches_request(Fault("locked", method="GET"), "GET", "/servers", [])
     assert resource_of("/load_balancers/12/actions") == ("load_balancer", 12)
+    assert resource_of("/storage_boxes/12/snapshots") == ("storage_box", 12)
 
 
 def test_actions_chosen() -> None:
