@@ -257,7 +257,10 @@ def program() -> str:
     folder = cache_folder() / PACKAGE
     if not (folder / "usr/bin/hcloud").exists():
         with tempfile.TemporaryDirectory() as name:
-            subprocess.run(["apt-get", "download", "-q", PACKAGE], cwd=name, check=True, capture_output=True)
+            download = ["apt-get", "download", "-q", PACKAGE]
+            if subprocess.run(download, cwd=name, check=False, capture_output=True).returncode:  # no lists yet
+                subprocess.run(["apt-get", "update", "-q"], check=True, capture_output=True)
+                subprocess.run(download, cwd=name, check=True, capture_output=True)
             (package,) = Path(name).glob("*.deb")
             subprocess.run(["dpkg", "-x", package, folder], check=True)
     return str(folder / "usr/bin/hcloud")
