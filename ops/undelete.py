@@ -22,6 +22,7 @@ from ops.local import engine_of
 from ops.show import json_line, say, table
 
 PARTS = ("postgres-", "sqlite-", "caddy-", "restored.json")  # what is brought back, below backups/STACK/
+RECEIPTS = "receipts/"  # of verifications and drills: only brought back where they are gone
 LEASE = "lease.json"  # written every 20 s by whoever is primary: only brought back where it is gone
 WAVE = datetime.timedelta(minutes=10)  # deletions that are further apart belong to different events
 ULID = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -159,6 +160,7 @@ def undelete(stack: str) -> None:
         if at is None:
             return show(stack, versions)
         steps = plan(versions, at)
+        steps += [step for step in plan(listed(store, [prefix + RECEIPTS]), at) if step.now.deleted]
         lease = list(listed(store, [prefix + LEASE]))
         if lease and max(lease, key=lambda row: row.at).deleted:
             steps += plan(lease, max((row.at for row in lease if not row.deleted), default=at))
