@@ -18,6 +18,7 @@ from infra import backups
 from infra.object_store import Store, StoreConfig, client
 from ops import recover
 from ops.backups import TOOL
+from ops.confirm import one_of
 from ops.drill import fill_sqlite as fill
 from ops.engine import DRILL, OperatorError
 from ops.local import engine_of
@@ -56,7 +57,7 @@ class Rig:
             self.machine.command(f"bash -c {shlex.quote(command)} 2>&1"), stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False, timeout=400,
         )  # fmt: skip
-        return done.returncode, done.stdout.strip()
+        return done.returncode, done.stdout.strip() or f"exit code {done.returncode}"
 
     def bring_up(self) -> tuple[int, str]:
         """The stage `restore` of a release."""
@@ -97,7 +98,8 @@ class Rig:
         """A clear refusal with these words, no database in place, and no answer that looks healthy."""
         code, said = result
         there, status = self.attempt(f"test -s {FOLDER}/sekha.db")[0] == 0, self.status()
-        return Outcome(what, last_line(said), f"nothing, the URL {answer(status)}",
+        told = f"exit code {code}: {last_line(said)}"
+        return Outcome(what, told, f"nothing, the URL {answer(status)}",
                        code != 0 and words in said and not there and status != 200)  # fmt: skip
 
     def restored(self, what: str, result: tuple[int, str], rows: int) -> Outcome:
@@ -172,12 +174,13 @@ def midway(rig: Rig) -> Iterator[Outcome]:
         yield rig.refused("the bucket is away", rig.bring_up(), "sekha-backup bring-up:")
     finally:
         localcloud("fault", "clear")
-    free = f"df --output=avail -B1 {FOLDER} | tail -1"
-    rig.attempt(f"rm -rf {KEPT}; fallocate -l $(($({free}) - 20000000)) {FOLDER}/balloon")
+    free = f"$(stat -f -c '%f*%S' {FOLDER})"  # with what the file system keeps for root
+    rig.attempt(f"rm -rf {KEPT}; sync; sleep 3; fallocate -l $(({free} - 100000000)) {FOLDER}/balloon")
     yield rig.refused("the volume fills up in the middle of the restore", rig.bring_up(), "no space left")
     rig.attempt(f"rm {FOLDER}/balloon")
     kill = (
-        f"{TOOL} bring-up & pid=$!; until test -s {FOLDER}/restoring/sekha.db.tmp; do sleep 0.02; done;"
+        f"{TOOL} bring-up & pid=$!; until test -s {FOLDER}/restoring/sekha.db.tmp || ! kill -0 $pid;"
+        " do sleep 0.02; done;"
         " kill -9 $(pgrep -f 'sekha_backup bring-u[p]') $(pgrep -x litestream); wait $pid;"
         " systemctl start sekha.service; echo killed; exit 1"
     )
@@ -191,11 +194,15 @@ def midway(rig: Rig) -> Iterator[Outcome]:
     rig.serve()
 
 
+HORRORS = {"foreign": foreign, "damaged": damaged, "midway": midway}
+
+
 def main() -> int:
-    """Run them; 1 when one did not end as it must."""
+    """Run them (HORRORS=name,name: some); 1 when one did not end as it must."""
     rig, found = Rig(), list[Outcome]()
-    for horror in (foreign, damaged, midway):
-        for outcome in horror(rig):
+    for name in os.environ.get("HORRORS", "").split(",") if os.environ.get("HORRORS") else HORRORS:
+        one_of("HORRORS", name, tuple(HORRORS))
+        for outcome in HORRORS[name](rig):
             verdict = "as promised" if outcome.kept else "BROKEN"
             say(f"{verdict}: {outcome.what}: {outcome.said[-400:]} | {outcome.served}")
             found.append(outcome)

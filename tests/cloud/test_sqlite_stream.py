@@ -33,7 +33,7 @@ ADD = (
     "INSERT INTO messages (id, conversation_id, seq, role, content, timestamp) VALUES (?, ?, 0, 'user', ?, ?)",
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(900)  # the first one builds litestream where it is not cached
 
 
 @pytest.fixture(scope="module")
