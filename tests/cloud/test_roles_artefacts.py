@@ -16,7 +16,7 @@ from tests.unit.roles.user_data import render_user_data
 from tests.unit.roles.variables import DOMAIN, SQLITE, VARIABLES
 
 CACHE = Path(os.environ.get("SEKHA_CACHE", Path.home() / ".cache" / "sekha-deploy"))
-PACKAGES = "caddy postgresql-17 pgbackrest sqlite3 unattended-upgrades"  # their units and tools, beside the image's
+PACKAGES = "caddy postgresql-17 pgbackrest unattended-upgrades"  # their own units and tools, next to what the image has
 UNITS = (
     "sekha", "sekha-chroma", "caddy", "postgresql@17-main", "sekha-firewall", "sekha-agent", "sekha-lease",
     "sekha-backup@full", "sekha-first-backup", "sekha-files", "sekha-verify", "sekha-backup-check",
@@ -117,8 +117,9 @@ def test_units_of_a_sqlite_machine(debian: Debian) -> None:
     folder = "/root/sqlite"
     for step in render_machine(SQLITE, SQLITE_ORDER):
         for entry in yaml.safe_load(step.config)["write_files"]:
-            if entry["path"].startswith("/etc/systemd/system/"):
-                debian.write(folder + entry["path"], entry["content"])
+            where = folder if entry["path"].startswith("/etc/systemd/system/") else ""
+            if where or step.role == "sqlite":
+                debian.write(where + entry["path"], entry["content"], entry.get("permissions", "0644"))
     debian.write("/usr/local/lib/sekha-deploy/litestream", "#!/bin/sh\n", "0755")  # in place of the release's
     verify = f"SYSTEMD_UNIT_PATH={folder}/etc/systemd/system: systemd-analyze verify --man=no --recursive-errors=one"
     done = debian.run(f"id sekha >/dev/null 2>&1 || useradd -r sekha; {verify} {' '.join(SQLITE_UNITS)}")
