@@ -154,9 +154,8 @@ def main() -> int:
             said = next((line.strip() for line in run.said.splitlines() if expected in line), "")
             serves = ask(given, "/health")[1]["version"] == version
             kept = run.code != 0 and bool(said) and serves
-            rows.append(
-                (name, said[max(said.find("failed at"), 0) :][:110] or "NOT SAID", run.seconds, "yes" if kept else "NO")
-            )
+            begin = said.find("failed at" if "failed at" in said else expected)
+            rows.append((name, said[max(begin, 0) :][:110] or "NOT SAID", run.seconds, "yes" if kept else "NO"))
             say(f"{name}: {rows[-1][1]}")
             if not kept:
                 broken.append(name)
