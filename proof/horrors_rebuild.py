@@ -81,7 +81,8 @@ def wiped(rig: Rig) -> Iterator[Outcome]:
         rig.connect_to(Cloud(LOCAL).rows("servers")[0]["public_net"]["ipv4"]["ip"])
         status = rig.status()
         found = rig.rows()
-        yield Outcome("make rebuild, and the backups are of a newer release than this one", refusal(run),
+        told = next((line.strip() for line in run.said.splitlines() if "9999" in line), refusal(run))
+        yield Outcome("make rebuild, and the backups are of a newer release than this one", told,
                       f"nothing: the URL {answer(status)}; the database has {found} of {rows}",
                       run.code != 0 and "9999" in run.said and status != 200 and found == rows)  # fmt: skip
         rig.run(fill.PSQL, stdin=PRESENT)
