@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from pathlib import Path
 
 import pytest
 from sekha_backup import bring_up, litestream, machine
@@ -28,6 +29,24 @@ def test_settings() -> None:
     assert replica["access-key-id"] == "A$CCESS"  # taken as it is: every call says -no-expand-env
     assert replica["age"]["identities"][0].startswith("AGE-SECRET-KEY-1")
     assert "11" * 32 not in json.dumps(base)
+
+
+def test_another_configuration_is_told_to_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed, own = tmp_path / "changed/sqlite", tmp_path / "litestream.json"
+    monkeypatch.setattr(litestream, "CHANGED", changed)
+    monkeypatch.setattr(litestream, "OWN", own)
+    orders = {"sync_seconds": 1}
+    monkeypatch.setattr(machine, "orders", lambda: orders)
+    litestream.configure(PLACE, own)
+    assert changed.exists()
+    assert own.stat().st_mode & 0o777 == 0o600
+    changed.unlink()
+    litestream.configure(PLACE, own)
+    litestream.configure(PLACE, tmp_path / "source.json")  # another stack's, to restore from
+    assert not changed.exists()
+    orders["sync_seconds"] = 30
+    litestream.configure(PLACE, own)
+    assert changed.exists()
 
 
 # Two streams: `a` until a machine was lost, `b` of its successor. Times are cut to seconds.

@@ -15,6 +15,7 @@ from sekha_backup.repository import Backup
 
 PROGRAM = machine.ROOT / "var/lib/sekha-deploy/release/bin/litestream"
 OWN = machine.ETC / "litestream.json"
+CHANGED = machine.RUN / "changed/sqlite"
 SOURCE = machine.RUN / "restore/litestream.json"  # of another stack's replica; gone after a reboot
 RETENTION, SNAPSHOTS, LOOK = "720h", "24h", "1h"  # 30 days; a whole copy a day; how often what is old is deleted
 METRICS = "127.0.0.1:9363"  # where it serves its metrics; what it says there is no secret
@@ -50,8 +51,12 @@ def configure(place: Place, path: Path = OWN) -> Path:
     """Write the configuration, for root alone, and what else the program needs to know; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     seconds = int(machine.orders().get("sync_seconds", 1))
-    machine.write(path, settings(place, seconds))
+    text, before = settings(place, seconds), path.read_text() if path.exists() else ""
+    machine.write(path, text)
     machine.write(path.with_suffix(".env"), f"SSL_CERT_FILE={place.ca_file}\n" if place.ca_file else "")
+    if path == OWN and text != before:  # the agent restarts what runs with it
+        CHANGED.parent.mkdir(parents=True, exist_ok=True)
+        CHANGED.touch()
     return path
 
 
