@@ -29,7 +29,7 @@ def wait_running(client: httpx.Client, count: int, limit: float) -> None:
         found = client.get("/servers", params={"status": "running", "per_page": 1}).raise_for_status().json()
         if found["meta"]["pagination"]["total_entries"] >= count:
             return
-        for action in client.get("/actions", params={"status": "error"}).raise_for_status().json()["actions"]:
+        for action in client.get("/servers/actions", params={"status": "error"}).raise_for_status().json()["actions"]:
             raise SystemExit(f"{action['command']} failed: {action['error']['message']}")
         time.sleep(0.1)
     raise SystemExit(f"not {count} servers running within {limit:g} s")
