@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
+import json
 import os
 import secrets
 import shutil
@@ -19,7 +21,7 @@ from typing import Any
 
 import boto3
 import pytest
-from sekha_backup import copies, litestream, machine, sqlite, stream
+from sekha_backup import bring_up, copies, litestream, machine, sqlite, stream
 from sekha_backup.bring_up import Source
 from sekha_backup.machine import Place, RefusedError
 from sekha_service.store import sqlite_migrate
@@ -240,3 +242,25 @@ def test_a_missing_piece_of_the_stream_is_refused(node: Node, store: tuple[Any, 
     assert node.restored() == ["text of a", "text of b"]  # litestream itself says nothing
     with pytest.raises(RefusedError, match=f"ends at message 2 of {reached}"):
         sqlite.missing(reached, sqlite.TRIAL / node.database.name)
+
+
+def test_another_stack_starts_with_the_backups_of_this_one(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.add("a")
+    node.settled()
+    node.kill()
+    own = dataclasses.replace(node.place, stack="other", stack_key=secrets.token_hex(32))
+    for name in ("OWN", "SOURCE"):
+        monkeypatch.setattr(litestream, name, tmp_path / f"{name}.json")
+    monkeypatch.setattr(machine, "RUN", tmp_path)
+    monkeypatch.setattr(machine, "own_place", lambda: own)
+    litestream.configure(own, litestream.OWN)
+    given = {"Access": ACCESS, "Secret": SECRET, "Stack": node.place.stack_key}
+    machine.write(tmp_path / "secrets.json", json.dumps({f"restore{name}Key": key for name, key in given.items()}))
+    bucket = {"endpoint": node.place.endpoint, "region": "us-east-1", "name": BUCKET, "addressing": "path", "ca": ""}
+    orders = {"restore_from": {"stack": node.place.stack, "bucket": bucket}}
+    source = sqlite.choose_source(orders)
+    assert source.stack == node.place.stack
+    sqlite.download(bring_up.source_place(orders), source, None, sqlite.TRIAL)
+    assert names(sqlite.TRIAL / node.database.name) == ["text of a"]

@@ -42,7 +42,7 @@ def backups(place: Place, config: Path = litestream.OWN) -> list[Backup]:
 def choose_source(orders: Orders) -> Source:
     """The own backups; where there are none, those of restoreFrom."""
     place = machine.own_place()
-    own = backups(place)
+    own = backups(place, litestream.OWN)
     if own or not orders.get("restore_from"):
         return Source(place.stack, (str(litestream.OWN),), own)
     other = source_place(orders)
