@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from ops.confirm import one_of
 from ops.engine import OperatorError
@@ -37,19 +38,21 @@ def main() -> int:
     known = {**HORRORS, "hole": horrors_damage.one_hole}
     for name in chosen:
         one_of("HORRORS", name, tuple(known))
-    rig, found = Rig(), list[tuple[str, Outcome]]()
+    rig, found = Rig(), list[tuple[str, Outcome, float]]()
     for name in chosen:
         say(f"horrors: {name}")
+        began = time.monotonic()
         for outcome in known[name](rig):
             verdict = "as promised" if outcome.kept else "BROKEN"
             say(f"{verdict}: {outcome.what}: {outcome.said[-600:]} | {outcome.served}")
-            found.append((name, outcome))
+            found.append((name, outcome, round(time.monotonic() - began, 1)))
+            began = time.monotonic()
     rig.attempt(f"rm -f {HASTE}")
-    rows = [(name, one.what, one.said[:160], one.served, "yes" if one.kept else "NO") for name, one in found]
-    print(table(["horror", "done", "said", "served", "as promised"], rows))
-    json_line({"horrors": [{"horror": name, **vars(one)} for name, one in found],
-               "broken": [one.what for _, one in found if not one.kept]})  # fmt: skip
-    return 0 if all(one.kept for _, one in found) else 1
+    rows = [(name, one.what, one.said[:160], one.served, s, "yes" if one.kept else "NO") for name, one, s in found]
+    print(table(["horror", "done", "said", "served", "s", "as promised"], rows))
+    json_line({"horrors": [{"horror": name, "seconds": s, **vars(one)} for name, one, s in found],
+               "broken": [one.what for _, one, _ in found if not one.kept]})  # fmt: skip
+    return 0 if all(one.kept for _, one, _ in found) else 1
 
 
 if __name__ == "__main__":
