@@ -14,11 +14,12 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 BROWSERS = ("chromium", "google-chrome")  # the second is what GitHub's machines have
+GITHUB_DRIVER = "/usr/local/share/chromedriver-linux64"  # the variable that says so is lost by sudo
 PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
 
 
 def _found() -> tuple[str, str] | None:
-    places = os.pathsep.join([os.environ.get("PATH", ""), os.environ.get("CHROMEWEBDRIVER", "")])
+    places = os.pathsep.join([os.environ.get("PATH", ""), os.environ.get("CHROMEWEBDRIVER", ""), GITHUB_DRIVER])
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver", path=places)
     return (browser, driver) if browser and driver else None
