@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import os
 import ssl
-import sys
 import threading
 import time
 import uuid
@@ -22,6 +21,7 @@ from ops.engine import LOCAL, OperatorError
 from ops.local import engine_of
 from ops.show import json_line, say, table
 from ops.up import ssh_command
+from proof.entry import finish
 from proof.machine import remote
 
 WRITERS = 4
@@ -144,8 +144,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as problem:
-        say(str(problem))
-        sys.exit(1)
+    finish(main)

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from infra.release_rollout import FIRST_BEACON
 from localcloud.machines.paths import paths_from_env
-from ops.engine import LOCAL, OperatorError
+from ops.engine import LOCAL
 from ops.local import engine_of
 from ops.show import json_line, say, table
 from ops.up import ssh_command
+from proof.entry import finish
 from proof.machine import remote
 from proof.operator_copy import Copy, Run, outputs, server_ids
 
@@ -129,7 +130,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"sekha: {error}")
+    finish(main)

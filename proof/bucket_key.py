@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 
 from infra import object_store
 from infra.object_store import Store, StoreConfig
@@ -16,6 +15,7 @@ from ops.engine import LOCAL, OperatorError
 from ops.local import engine_of
 from ops.show import json_line, table
 from ops.up import ssh_command
+from proof.entry import finish
 from proof.machine import remote
 from proof.operator_copy import outputs
 
@@ -132,7 +132,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"sekha: {error}")
+    finish(main)

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from ops.local import engine_of
 from ops.paths import REPO
 from ops.show import json_line, say, table
 from proof.crash_points import DESTROY, UP, Watch
+from proof.entry import finish
 
 CHANCES = 3  # to see a point that may be over within a second: where it was missed, nothing was tried
 ENDS_WITHIN = 5.0  # seconds after the engine's death in which its processes have to be gone
@@ -243,8 +243,4 @@ def zip_all(one: list[Case], other: list[Case]) -> list[list[Case]]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as problem:
-        say(str(problem))
-        sys.exit(1)
+    finish(main)

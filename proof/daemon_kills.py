@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 from contextlib import closing
 from typing import Any
@@ -29,6 +28,7 @@ from ops.show import json_line, say, table
 from proof.cloud_rig import localcloud, until
 from proof.daemon_kill_step import GONE, Step
 from proof.daemon_kill_steps import STEPS
+from proof.entry import finish
 
 POINTS = {"before": "slow_action", "after": "late_action", "any": ""}
 HOLD = 2.0  # s that a fault holds an action; the kill comes at once
@@ -192,8 +192,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as problem:
-        say(str(problem))
-        sys.exit(1)
+    finish(main)

@@ -16,8 +16,9 @@ from typing import Any
 
 from ops.engine import OperatorError
 from ops.paths import REPO
-from ops.show import json_line, say
+from ops.show import json_line
 from proof import faults_machines
+from proof.entry import finish
 
 WIDTH = 150
 
@@ -63,8 +64,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as problem:
-        say(str(problem))
-        sys.exit(1)
+    finish(main)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from hcloud.servers import BoundServer, Server
 from ops.engine import OperatorError
 from ops.show import json_line, say, table
 from proof.cloud_rig import CloudRig, number_of, rig
+from proof.entry import finish
 from proof.firewall_cases import CASES, OUT, PRIVATE, Case, expected
 
 PRIVATE_IPS = {"web": "10.9.1.2", "peer": "10.9.1.3"}
@@ -204,8 +204,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as problem:
-        say(str(problem))
-        sys.exit(1)
+    finish(main)

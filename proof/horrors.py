@@ -7,13 +7,12 @@ HORRORS=name,name chooses some.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from ops.confirm import one_of
-from ops.engine import OperatorError
 from ops.show import json_line, say, table
 from proof import horrors_damage, horrors_midway, horrors_primary, horrors_rebuild
+from proof.entry import finish
 from proof.horrors_rig import HASTE, Outcome, Rig
 
 HORRORS = {
@@ -56,7 +55,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"proof-horrors: {error}")
+    finish(main)

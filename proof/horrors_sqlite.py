@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from ops.engine import DRILL, OperatorError
 from ops.local import engine_of
 from ops.remote import Machine
 from ops.show import json_line, say, table
+from proof.entry import finish
 from proof.horrors_rig import Outcome, answer, flipped, halved, last_line, localcloud
 from proof.probe import ask
 
@@ -213,7 +213,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"proof-horrors-sqlite: {error}")
+    finish(main)

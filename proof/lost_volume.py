@@ -16,9 +16,10 @@ from contextlib import contextmanager
 import httpx
 from hcloud import Client
 
-from ops.engine import LOCAL, OperatorError
+from ops.engine import LOCAL
 from ops.local import OVERRIDES, cloud_env, engine_of
 from ops.show import json_line, say, table
+from proof.entry import finish
 from proof.operator_copy import Copy, outputs, wait_for
 
 WORDS = "kept on the volume"
@@ -120,8 +121,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as problem:
-        say(str(problem))
-        sys.exit(1)
+    finish(main)

@@ -10,7 +10,6 @@ import asyncio
 import datetime
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -22,6 +21,7 @@ from ops.engine import LOCAL, OperatorError
 from ops.local import engine_of
 from ops.remote import Machine
 from ops.show import json_line, say, table
+from proof.entry import finish
 
 ROWS = 5
 STACK = os.environ.get("STACK") or LOCAL
@@ -96,7 +96,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"proof-pitr: {error}")
+    finish(main)

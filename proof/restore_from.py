@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 
 from infra.settings import Settings
@@ -22,6 +21,7 @@ from ops.local import OVERRIDES, engine_of
 from ops.paths import stack_dir, write_private
 from ops.remote import Machine
 from ops.show import json_line, say, table
+from proof.entry import finish
 
 ROWS = 3
 COUNT = "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(id::text || content, 0)), 0) FROM messages;"
@@ -112,7 +112,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"proof-restore-from: {error}")
+    finish(main)

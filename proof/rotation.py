@@ -14,11 +14,12 @@ from typing import Any
 
 from infra.object_store import StoreConfig
 from infra.release_facts import refused_key
-from ops.engine import LOCAL, OperatorError
+from ops.engine import LOCAL
 from ops.local import engine_of
 from ops.paths import REPO
 from ops.show import json_line, say, table
 from ops.up import ssh_command
+from proof.entry import finish
 from proof.machine import remote
 from proof.operator_copy import outputs, server_ids
 from proof.probe import Probe, ask
@@ -103,7 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"sekha: {error}")
+    finish(main)

@@ -6,11 +6,11 @@ old schema; the previous release works on the new schema. What it adds to the sc
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 
 from ops.engine import OperatorError
 from ops.show import json_line, table
+from proof.entry import finish
 from proof.machine import remote
 from proof.operator_copy import Copy
 from proof.probe import ask
@@ -116,7 +116,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"sekha: {error}")
+    finish(main)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from ops.engine import LOCAL, OperatorError
 from ops.local import engine_of
 from ops.show import json_line, say, table
 from ops.up import ssh_command
+from proof.entry import finish
 from proof.machine import remote
 from proof.operator_copy import Copy, Run, outputs, wait_for
 from proof.probe import ask
@@ -170,7 +170,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OperatorError, subprocess.SubprocessError) as error:
-        sys.exit(f"sekha: {error}")
+    finish(main)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from typing import Any
 
@@ -18,6 +17,7 @@ from ops.engine import LOCAL, OperatorError
 from ops.local import engine_of
 from ops.recover import settings_of
 from ops.show import json_line, say, table
+from proof.entry import finish
 from proof.verification_faults import CASES, ROWS, WRITE
 from proof.verification_rig import RECORD, Proof, Seen
 
@@ -72,7 +72,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"proof-verification: {error}")
+    finish(main)
