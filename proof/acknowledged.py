@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 
 import httpx
@@ -104,16 +105,21 @@ class Writers:
             thread.join(60)
 
 
-def missing(writers: Writers) -> list[str]:
-    """Ids of acknowledged conversations that can't be read back with their words."""
-    lost = []
+def missing(writers: Writers) -> tuple[list[str], Counter[int]]:
+    """Ids of acknowledged conversations that are not there with their words, and how often reading was put off, by the
+    answer's status: one that was refused (429, 5xx) says nothing of the data. Raises OperatorError when it stays so."""
+    lost, put_off = list[str](), Counter[int]()
     with writers.client() as sekha:
         for number, words in writers.acknowledged.items():
-            answer = sekha.get(f"/api/v1/conversations/{number}")
-            said = [row["content"] for row in answer.json().get("messages", [])] if answer.is_success else []
-            if said != [words]:
+            end = time.monotonic() + RECOVERS_WITHIN
+            while (answer := sekha.get(f"/api/v1/conversations/{number}")).status_code not in (200, 404):
+                put_off[answer.status_code] += 1
+                if time.monotonic() > end:
+                    raise OperatorError(f"conversation {number} can't be read: HTTP {answer.status_code}")
+                time.sleep(0.2)
+            if answer.status_code == 404 or [row["content"] for row in answer.json()["messages"]] != [words]:
                 lost.append(number)
-    return lost
+    return lost, put_off
 
 
 def main() -> int:
@@ -135,9 +141,11 @@ def main() -> int:
             say(f"kill {number + 1} of {ROUNDS}: {name}, {before} acknowledged before; {outage:.1f} s without one")
     finally:
         writers.end()
-    lost = missing(writers)
+    lost, put_off = missing(writers)
     print(table(["kill -9 of", "acknowledged before", "writes refused", "s without one"], rows))
     print(f"\n{writers.count()} conversations acknowledged, {writers.count() - len(lost)} present, {len(lost)} missing")
+    if put_off:
+        say("reads refused and tried again: " + ", ".join(f"{n} with HTTP {code}" for code, n in put_off.items()))
     figures = {"acknowledged": writers.count(), "missing": len(lost), "refused": writers.refused, "kills": len(rows)}
     json_line(figures)
     return 1 if lost else 0
