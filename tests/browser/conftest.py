@@ -101,13 +101,13 @@ class Page:
             text = self.text(selector)
             return text if all(word in text for word in words) else ""
 
-        return wait_for(there, 15, f"{selector} shows {words}")
+        return wait_for(there, 30, f"{selector} shows {words}")
 
     def count(self, selector: str) -> int:
         return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
 
     def until(self, condition: Callable[[], object], what: str) -> None:
-        wait_for(condition, 15, what)
+        wait_for(condition, 30, what)
 
     def complaints(self) -> list[str]:
         """Errors the browser has logged since the last call: scripts that failed, things the CSP refused."""

@@ -15,6 +15,7 @@ import pytest
 
 from localcloud.commands.common import MARK
 
+pytestmark = pytest.mark.timeout(400)
 REPO = Path(__file__).parent.parent.parent
 PAGE = REPO / "localcloud" / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
