@@ -151,7 +151,10 @@ def replay(replaying: Replay, wanted: Wanted) -> tuple[str, str]:
         opened, text = replaying.run()
         if opened:
             last = last_of(text)
-            return last, f"{why}: what was written after {last} is lost" if why and not wanted.target else ""
+            return (
+                last,
+                f"{why}: what was written after {last or wanted.start} is lost" if why and not wanted.target else "",
+            )
     if damaged := REFUSED_FILE.search(text):
         why = f"the archive's {damaged[1]} can't be had: {_errors(text)}"
         (FOLDER / "damaged").write_text(f"{damaged[1]}\n")
@@ -168,7 +171,7 @@ def replay(replaying: Replay, wanted: Wanted) -> tuple[str, str]:
     if wanted.target == end:  # the last transaction itself: nothing later is there that PostgreSQL could stop at
         opened, text = replaying.run("recovery_target_time=")
         if opened:
-            return last, f"{why}: what was written after {last} is lost" if why else ""
+            return last, f"{why}: what was written after {last or wanted.start} is lost" if why else ""
         raise RefusedError(_reason(text))
     raise RefusedError(stopped(end, bool(last), why, wanted.target))
 
