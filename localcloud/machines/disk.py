@@ -86,12 +86,17 @@ def _overlay(lower: Path, layer: Path, point: Path) -> None:
     run("mount", "-t", "overlay", "overlay", "-o", options, point)
 
 
+def too_small(folder: Path, size_gb: int) -> bool:
+    """True if the server's disk is smaller than that."""
+    image = folder / "disk.img"
+    return image.exists() and image.stat().st_size < size_gb * GB
+
+
 def grow_root(folder: Path, size_gb: int) -> None:
     """Give a server that is off a larger disk (its file system grows too); unmounts it."""
     unmount(folder)
-    image = folder / "disk.img"
-    if image.exists() and image.stat().st_size < size_gb * GB:
-        grow_file(image, size_gb)
+    if too_small(folder, size_gb):
+        grow_file(folder / "disk.img", size_gb)
 
 
 def unmount(folder: Path) -> None:

@@ -117,8 +117,8 @@ class RealBackend:
             if old and (old.ipv4, old.ipv6_net) != (spec.ipv4, spec.ipv6_net):
                 router.dhcp_remove(self.paths, spec.id)
                 firewall.remove_server(spec.id, old.ipv4, old.ipv6_net)
-            if not guest.is_running(self.paths.server(spec.id)):
-                folder = self.paths.server(spec.id)
+            folder = self.paths.server(spec.id)
+            if not guest.is_running(folder) and disk.too_small(folder, spec.disk_gb):
                 disk.unmount(folder)
                 volumes.wait_released(folder / "disk.img")
                 disk.grow_root(folder, spec.disk_gb)
