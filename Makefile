@@ -211,7 +211,7 @@ proof-docker: ## the Docker stack on a Docker engine inside a machine of the loc
 proof-firewall: ## firewall rules x packets on three machines: expected, measured, IPv4, IPv6, open connections (2 minutes)
 	@$(RUN) --dev python -m proof.firewall
 
-proof-daemon-kills: ## kill -9 of the local cloud's daemon before, after and amid every kind of action (20 minutes; ONLY=, POINTS=)
+proof-daemon-kills: ## kill -9 of the local cloud's daemon before, after and amid every kind of action (30 minutes; ONLY=, POINTS=)
 	@$(RUN) --dev python -m proof.daemon_kills
 
 proof-faults: ## every fault, what `pulumi up` printed under it, and what the next up did (25 minutes; ONLY=api|machines)
