@@ -117,7 +117,7 @@ def _measured(project: Client, server: BoundServer, balancer: BoundLoadBalancer)
         _page(address, 80)
         return all(any(value > 0 for value in values(name)) for name in names)
 
-    wait_for(all_seen, 40, "there are metrics", 2)
+    wait_for(all_seen, 120, "there are metrics", 2)  # two values need three samples, ten seconds apart
 
 
 def test_a_copy_and_a_rescue(local_cloud: LocalCloud, project: Client) -> None:
