@@ -7,9 +7,12 @@ HORRORS=name,name chooses some.
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from collections.abc import Callable, Iterator
 
 from ops.confirm import one_of
+from ops.engine import OperatorError
 from ops.show import json_line, say, table
 from proof import horrors_damage, horrors_midway, horrors_primary, horrors_rebuild
 from proof.entry import finish
@@ -31,6 +34,14 @@ HORRORS = {
 }
 
 
+def outcomes(horror: Callable[[Rig], Iterator[Outcome]], rig: Rig) -> Iterator[Outcome]:
+    """A horror's rows; where it could not go on, the last one says why, and the next horror has its turn."""
+    try:
+        yield from horror(rig)
+    except (OperatorError, subprocess.SubprocessError) as problem:
+        yield Outcome("it could not go on", str(problem), "", False)
+
+
 def main() -> int:
     """Run the horrors; 1 when one did not end as it must."""
     chosen = [name for name in os.environ.get("HORRORS", "").split(",") if name] or list(HORRORS)
@@ -41,7 +52,7 @@ def main() -> int:
     for name in chosen:
         say(f"horrors: {name}")
         began = time.monotonic()
-        for outcome in known[name](rig):
+        for outcome in outcomes(known[name], rig):
             verdict = "as promised" if outcome.kept else "BROKEN"
             say(f"{verdict}: {outcome.what}: {outcome.said[-600:]} | {outcome.served}")
             found.append((name, outcome, round(time.monotonic() - began, 1)))

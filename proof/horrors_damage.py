@@ -23,7 +23,7 @@ def bundle(rig: Rig, kind: str) -> str:
 
 
 def corrupted(rig: Rig) -> Iterator[Outcome]:
-    """One bit of a backup is another."""
+    """One bit of a backup is another, or its upload was cut short."""
     rows = rig.write()
     rig.run("systemctl start sekha-first-backup.service sekha-backup@diff.service")
     rows = rig.write()
@@ -32,12 +32,17 @@ def corrupted(rig: Rig) -> Iterator[Outcome]:
         yield rig.refused(
             "one bit of the full backup is another, and all others need it", rig.bring_up(), "no backup can be restored"
         )
-    with rig.changed(bundle(rig, "D"), flipped):
-        yield rig.restored("one bit of the newest backup is another", rig.bring_up(), rows, "taking the one before")
+    with rig.changed(bundle(rig, "F"), halved):
+        yield rig.refused("half of the full backup's file is there", rig.bring_up(), "no backup can be restored")
+    for what, change in (("one bit of the newest backup is another", flipped), ("half of its file is there", halved)):
+        with rig.changed(bundle(rig, "D"), change):
+            yield rig.restored(what, rig.bring_up(), rows, "taking the one before")
+        rig.blank()
+    yield rig.restored("the backups are whole again", rig.bring_up(), rows)
 
 
 def truncated(rig: Rig) -> Iterator[Outcome]:
-    """An upload was cut short."""
+    """The upload of a WAL file was cut short, or a backup's killed."""
     rig.run("systemctl start sekha-first-backup.service")
     rows = rig.write()
     middle = rig.segments()[-1]

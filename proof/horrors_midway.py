@@ -28,7 +28,9 @@ def away_at_boot(rig: Rig) -> Iterator[Outcome]:
         yield Outcome("the machine boots with its data, and the bucket is away", said, served,
                       found == rows and "serving on" in said)  # fmt: skip
         rig.blank()
-        yield rig.refused("the volume is blank, and the bucket is away", rig.bring_up(), "unable to")
+        yield rig.refused(
+            "the volume is blank, and the bucket is away", rig.bring_up(), "sekha-backup bring-up: bucket "
+        )
     yield rig.restored("the bucket is back", rig.bring_up(), rows)
 
 

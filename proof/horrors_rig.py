@@ -60,12 +60,12 @@ class Rig:
         self.prefix = backups.prefix(LOCAL)
         self.repository = backups.repository(LOCAL, secrets.stack_key)
         self.address = str(urlsplit(bucket.endpoint).hostname)
-        self.run(f"printf '[global]\\nio-timeout=5\\n' >{HASTE}; chgrp postgres {HASTE}; chmod 640 {HASTE}")
 
     def connect(self) -> None:
         """To the machine that there is now."""
         self.outputs = dict(outputs())
         self.machine = Machine(LOCAL, self.outputs)
+        self.run(f"printf '[global]\\nio-timeout=5\\n' >{HASTE}; chgrp postgres {HASTE}; chmod 640 {HASTE}")
 
     def connect_to(self, address: str) -> None:
         """To a machine at this address whose bring-up failed: there are no outputs then."""

@@ -130,7 +130,9 @@ def backups(source: Sequence[str] = ()) -> list[Backup]:
     stanza: dict[str, Any] = next(iter(json.loads(text[text.index("[") :])), {})
     code, message = (stanza.get("status") or {}).get("code", MISSING), (stanza.get("status") or {}).get("message")
     if code not in (0, MISSING, EMPTY):
-        raise RefusedError(f"the repository can't be read: {message} (status {code}): wrong key, or damaged?")
+        why = " ".join(" ".join(str(row["status"].get("message", "")) for row in stanza.get("repo") or []).split())
+        guess = "is the bucket away?" if "HostConnectError" in why else "wrong key, or damaged?"
+        raise RefusedError(f"the repository can't be read: {message} (status {code}): {guess} {why[:300]}".strip())
     archives = {row["database"]["id"]: row["id"] for row in stanza.get("archive") or []}
     return [_backup(row, archives) for row in stanza.get("backup") or [] if not row.get("error")]
 

@@ -28,11 +28,12 @@ from sekha_backup.steps import folder, systemctl
 
 
 def own_source() -> Source:
-    """The stack's own backups."""
-    backups, lease = repository.backups(), of_this_machine()
+    """The stack's own backups. Raises RefusedError, and OSError when the bucket is away: the lease's reader says that
+    within seconds, pgBackRest after minutes."""
+    lease = of_this_machine()
     state, _ = lease.look()
     place = lease.bucket.place
-    return Source(place.stack, (), backups, known(state, place.named("postgres")))
+    return Source(place.stack, (), repository.backups(), known(state, place.named("postgres")))
 
 
 def choose_source(orders: dict[str, Any]) -> Source:
