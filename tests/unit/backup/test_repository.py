@@ -9,6 +9,7 @@ from sekha_backup import repository, restore
 from sekha_backup.machine import RefusedError
 
 AWAY = "[HostConnectError] unable to connect to '198.51.100.2:9000':\n [111] Connection refused"
+GARBAGE = "[FormatError] key/value found outside of section at line 1: \x02\x1b[1m\ufffd="
 KEY = "[CryptoError] unable to load info file '/backups/backup.info': cipher header invalid"
 
 
@@ -16,7 +17,9 @@ def told(monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """pgBackRest says this of the repository."""
     repo = [{"key": 1, "status": {"code": 99, "message": why}}]
     stanza = {"name": "sekha", "repo": repo, "status": {"code": 99, "message": "other"}}
-    monkeypatch.setattr(repository, "pgbackrest", lambda *_: json.dumps([stanza]))
+    monkeypatch.setattr(
+        repository, "pgbackrest", lambda *_: json.dumps([stanza]).replace("\\u0002", "\x02").replace("\\u001b", "\x1b")
+    )
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,7 @@ def told(monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     [
         (AWAY, "is the bucket away? [HostConnectError] unable to connect to '198.51.100.2:9000': [111] Connection"),
         (KEY, "wrong key, or damaged? [CryptoError]"),
+        (GARBAGE, "wrong key, or damaged? [FormatError] key/value found outside of section at line 1: [1m"),
     ],
 )
 def test_a_repository_that_cant_be_read_is_refused_in_its_own_words(

@@ -127,10 +127,12 @@ def backups(source: Sequence[str] = ()) -> list[Backup]:
     """What the repository holds, oldest first; [] where there is none. Raises RefusedError when it can't be read, as
     with a wrong passphrase: never mistake that for emptiness."""
     text = pgbackrest(*source, "--output=json", "--log-level-console=off", "--log-level-stderr=error", "info")
-    stanza: dict[str, Any] = next(iter(json.loads(text[text.index("[") :])), {})
+    # With a wrong passphrase it quotes what that made of its record, control characters and all.
+    stanza: dict[str, Any] = next(iter(json.loads(text[text.index("[") :], strict=False)), {})
     code, message = (stanza.get("status") or {}).get("code", MISSING), (stanza.get("status") or {}).get("message")
     if code not in (0, MISSING, EMPTY):
-        why = " ".join(" ".join(str(row["status"].get("message", "")) for row in stanza.get("repo") or []).split())
+        why = " ".join(str(row["status"].get("message", "")) for row in stanza.get("repo") or [])
+        why = " ".join("".join(letter if letter.isprintable() else " " for letter in why).split())
         guess = "is the bucket away?" if "HostConnectError" in why else "wrong key, or damaged?"
         raise RefusedError(f"the repository can't be read: {message} (status {code}): {guess} {why[:300]}".strip())
     archives = {row["database"]["id"]: row["id"] for row in stanza.get("archive") or []}
