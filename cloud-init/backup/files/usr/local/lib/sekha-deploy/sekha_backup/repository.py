@@ -131,10 +131,10 @@ def backups(source: Sequence[str] = ()) -> list[Backup]:
     stanza: dict[str, Any] = next(iter(json.loads(text[text.index("[") :], strict=False)), {})
     code, message = (stanza.get("status") or {}).get("code", MISSING), (stanza.get("status") or {}).get("message")
     if code not in (0, MISSING, EMPTY):
-        why = " ".join(str(row["status"].get("message", "")) for row in stanza.get("repo") or [])
-        why = " ".join("".join(letter if letter.isprintable() else " " for letter in why).split())
+        why = " ".join(" ".join(str(row["status"].get("message", "")) for row in stanza.get("repo") or []).split())
+        why = re.sub("[^ -~].*", "", why)[:300]  # up to the quotation
         guess = "is the bucket away?" if "HostConnectError" in why else "wrong key, or damaged?"
-        raise RefusedError(f"the repository can't be read: {message} (status {code}): {guess} {why[:300]}".strip())
+        raise RefusedError(f"the repository can't be read: {message} (status {code}): {guess} {why}".strip())
     archives = {row["database"]["id"]: row["id"] for row in stanza.get("archive") or []}
     return [_backup(row, archives) for row in stanza.get("backup") or [] if not row.get("error")]
 
