@@ -10,13 +10,15 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.client import HTTPException
 
 from ops.confirm import one_of
 from ops.engine import OperatorError
 from ops.show import json_line, say, table
 from proof import horrors_damage, horrors_midway, horrors_primary, horrors_rebuild
 from proof.entry import finish
-from proof.horrors_rig import HASTE, Outcome, Rig
+from proof.horrors_rig import CLUSTERS, HASTE, Outcome, Rig
 
 HORRORS = {
     "wrong-key": horrors_damage.wrong_key,
@@ -34,12 +36,28 @@ HORRORS = {
 }
 
 
+PROBLEMS = (OperatorError, OSError, HTTPException, subprocess.SubprocessError)
+
+
+def give_back(rig: Rig) -> None:
+    """After a horror that did not end as it must: the data that stayed aside are served again."""
+    rig.run(f"cd {CLUSTERS}; if ! test -e main; then rm -rf restoring; mv main.kept main; fi")
+    rig.serve()
+
+
 def outcomes(horror: Callable[[Rig], Iterator[Outcome]], rig: Rig) -> Iterator[Outcome]:
     """A horror's rows; where it could not go on, the last one says why, and the next horror has its turn."""
+    kept = False
     try:
-        yield from horror(rig)
-    except (OperatorError, subprocess.SubprocessError) as problem:
+        for outcome in horror(rig):
+            kept = outcome.kept
+            yield outcome
+    except PROBLEMS as problem:
+        kept = False
         yield Outcome("it could not go on", str(problem), "", False)
+    if not kept:
+        with suppress(*PROBLEMS):
+            give_back(rig)
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from ops.backups import TOOL
 from proof.horrors_rig import Outcome, Rig, flipped, halved
 
 CONFIG = "/etc/pgbackrest/conf.d/repository.conf"
+LOCK = "/run/postgresql/pgbackrest/sekha-backup-1.lock"
 ACCEPT = re.compile(r"sekha:restoreTo: ([^)]+)\)")
 
 
@@ -55,7 +56,8 @@ def truncated(rig: Rig) -> Iterator[Outcome]:
     yield rig.restored("the WAL file is whole again", rig.bring_up(), rows)
     rig.attempt(
         "(setpriv --reuid=postgres --regid=postgres --init-groups pgbackrest --stanza=sekha --type=full backup & "
-        "pid=$!; sleep 2; kill -9 $pid; wait $pid)"
+        "pid=$!; sleep 2; kill -9 $pid; wait $pid); "
+        f"flock -w 60 {LOCK} true"  # its helpers hold that until they see that nobody listens
     )
     rows = rig.write()
     rig.blank()
