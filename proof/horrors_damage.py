@@ -62,6 +62,9 @@ def truncated(rig: Rig) -> Iterator[Outcome]:
     rows = rig.write()
     rig.blank()
     yield rig.restored("a full backup was killed in the middle of its upload", rig.bring_up(), rows)
+    code, said = rig.attempt(f"systemctl start sekha-backup@diff.service && {TOOL} trial")
+    served, right = rig.all_served(rows)
+    yield Outcome("the next day's backup after that, and a trial restore", said[-300:], served, code == 0 and right)
 
 
 def missing_wal(rig: Rig) -> Iterator[Outcome]:

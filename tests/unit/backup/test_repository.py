@@ -52,3 +52,28 @@ def test_a_bucket_that_is_away_is_said_before_pgbackrest_waits_for_it(monkeypatc
     monkeypatch.setattr(repository, "backups", asked)
     with pytest.raises(OSError, match="refused"):
         restore.own_source()
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "made"),
+    [("diff", 0, ["diff"]), ("diff", 106, ["diff", "full"]), ("diff", 82, ["diff"]), ("full", 106, ["full"])],
+)
+def test_a_killed_full_backup_is_followed_by_a_full_one(
+    monkeypatch: pytest.MonkeyPatch, kind: str, code: int, made: list[str]
+) -> None:
+    """What its folder leaves behind in a store with versions keeps every other kind from being made."""
+    asked: list[str] = []
+
+    def call(kind: str, *_: str, capture: bool) -> str:
+        asked.append(kind.removeprefix("--type="))
+        if code and len(asked) == 1:
+            raise repository.RepositoryError("refused", code=code)
+        return ""
+
+    monkeypatch.setattr(repository, "pgbackrest", call)
+    if len(made) == 1 and code:
+        with pytest.raises(repository.RepositoryError):
+            repository.back_up(kind)
+    else:
+        repository.back_up(kind)
+    assert asked == made

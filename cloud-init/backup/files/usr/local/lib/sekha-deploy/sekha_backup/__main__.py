@@ -43,7 +43,7 @@ def now(kind: str) -> None:
     else:
         # Half of the processors: the other half is for people. A restore, when nobody is served, takes all.
         processes = f"--process-max={max(1, (os.cpu_count() or 1) // 2)}"
-        repository.pgbackrest(f"--type={kind}", processes, "--log-level-console=info", "backup", capture=False)
+        repository.back_up(kind, processes, "--log-level-console=info")
     files.save(place)
     if not state.get("data"):
         holder.renew(data=True)

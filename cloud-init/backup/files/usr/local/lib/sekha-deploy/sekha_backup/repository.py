@@ -23,15 +23,16 @@ NO_SYNC = "libeatmydata.so.1"  # package libeatmydata1; where it is missing, the
 # Checksum, format, file-read, file-missing and crypto errors (pgBackRest's src/build/error/error.yaml); of a store, a
 # file that is shorter than it was.
 DAMAGED = re.compile(r"ERROR: \[(026|029|042|055|095)\]|InvalidRange")
+NOT_LATER = 106  # exit code: the new backup's name would not sort after all others
 MISSING, EMPTY, PARTIAL = 1, 2, 3  # codes of a stanza's status in `pgbackrest info --output=json`
 
 
 class RepositoryError(RefusedError):
-    """A pgBackRest command failed; `output` is all that it said."""
+    """A pgBackRest command failed; `output` is all that it said, `code` its exit code."""
 
-    def __init__(self, message: str, output: str = "") -> None:
+    def __init__(self, message: str, output: str = "", code: int = 0) -> None:
         super().__init__(message)
-        self.output = output
+        self.output, self.code = output, code
 
     @property
     def damaged(self) -> bool:
@@ -118,9 +119,26 @@ def pgbackrest(*arguments: str, capture: bool = True, hasty: bool = False) -> st
         ).splitlines()
         command = next(argument for argument in arguments if not argument.startswith("-"))
         raise RepositoryError(
-            f"pgbackrest {command}: exit code {done.returncode}: {' '.join(words)[-500:]}", done.stdout or ""
+            f"pgbackrest {command}: exit code {done.returncode}: {' '.join(words)[-500:]}",
+            done.stdout or "",
+            done.returncode,
         )
     return done.stdout or ""
+
+
+def back_up(kind: str, *arguments: str) -> None:
+    """Make a backup: full, diff or incr. Raises RepositoryError.
+
+    A store with versions may list the folder of a full backup that was killed and removed for good, and pgBackRest then
+    refuses whatever builds on an older one (github.com/pgbackrest/pgbackrest/pull/2824): a full backup mends that.
+    """
+    try:
+        pgbackrest(f"--type={kind}", *arguments, "backup", capture=False)
+    except RepositoryError as error:
+        if kind == "full" or error.code != NOT_LATER:
+            raise
+        print(f"a full backup was killed, and no {kind} backup can be made beside it: making a full one", flush=True)
+        pgbackrest("--type=full", *arguments, "backup", capture=False)
 
 
 def backups(source: Sequence[str] = ()) -> list[Backup]:
