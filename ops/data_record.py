@@ -68,10 +68,11 @@ def wipe(settings: Settings, keep: tuple[str, ...]) -> None:
         kept = tuple(prefix + name for name in keep)
         for start in (prefix, GENERATIONS, DESIRED, STATUS):
             pages: Any = store.s3.get_paginator("list_object_versions").paginate(Bucket=store.bucket, Prefix=start)
-            for page in pages:
-                for row in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                    if not row["Key"].startswith(kept):
-                        store.s3.delete_object(Bucket=store.bucket, Key=row["Key"], VersionId=row["VersionId"])
+            # All pages first: a store may not find where to go on once the last of a page is deleted.
+            rows = [row for page in pages for row in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]]
+            for row in rows:
+                if not row["Key"].startswith(kept):
+                    store.s3.delete_object(Bucket=store.bucket, Key=row["Key"], VersionId=row["VersionId"])
 
     with_store(settings, sweep, None)
 
