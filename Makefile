@@ -154,7 +154,7 @@ proof-restore-from: ## a second stack starts with the local stack's data, whose 
 proof-verification: ## a good verification of the local stack's backups, then planted failures, each caught (5 minutes; SHORT=1: one)
 	@$(RUN) --dev --tools python -m proof.verification
 
-proof-horrors: ## what goes wrong with backups and restores, and how each ends, on the local stack (15 minutes; HORRORS=name,name)
+proof-horrors: ## what goes wrong with backups and restores, and how each ends, on the local stack (30 minutes; HORRORS=name,name)
 	@$(RUN) --dev --tools python -m proof.horrors
 
 proof-horrors-sqlite: ## the same for a stack on SQLite, which `make drill DATABASE=sqlite KEEP=1` leaves (5 minutes)
