@@ -142,6 +142,9 @@ def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud
         other = LocalCloud(Paths(shared.cache, Path(running["cloud"])), Path()) if isinstance(running, dict) else None
         if other:
             other.cli("down", check=False)  # what is left after it, `up` reports
+        if other and other.paths.cloud.name.startswith("cloud-test-"):  # of tests that were killed
+            shutil.rmtree(other.paths.cloud, ignore_errors=True)
+            other = None
         key = tmp_path_factory.mktemp("ssh") / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         cloud = LocalCloud(paths, key)
