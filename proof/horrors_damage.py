@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from ops.backups import TOOL
-from proof.horrors_rig import Outcome, Rig, flipped, halved
+from proof.horrors_rig import Outcome, Rig, changed, flipped, halved
 
 CONFIG = "/etc/pgbackrest/conf.d/repository.conf"
 LOCK = "/run/postgresql/pgbackrest/sekha-backup-1.lock"
@@ -29,14 +29,14 @@ def corrupted(rig: Rig) -> Iterator[Outcome]:
     rig.run("systemctl start sekha-first-backup.service sekha-backup@diff.service")
     rows = rig.write()
     rig.blank()
-    with rig.changed(bundle(rig, "F"), flipped):
+    with changed(rig.store, bundle(rig, "F"), flipped):
         yield rig.refused(
             "one bit of the full backup is another, and all others need it", rig.bring_up(), "no backup can be restored"
         )
-    with rig.changed(bundle(rig, "F"), halved):
+    with changed(rig.store, bundle(rig, "F"), halved):
         yield rig.refused("half of the full backup's file is there", rig.bring_up(), "no backup can be restored")
     for what, change in (("one bit of the newest backup is another", flipped), ("half of its file is there", halved)):
-        with rig.changed(bundle(rig, "D"), change):
+        with changed(rig.store, bundle(rig, "D"), change):
             yield rig.restored(what, rig.bring_up(), rows, "taking the one before")
         rig.blank()
     yield rig.restored("the backups are whole again", rig.bring_up(), rows)
@@ -49,9 +49,9 @@ def truncated(rig: Rig) -> Iterator[Outcome]:
     middle = rig.segments()[-1]
     rows = rig.write()
     rig.blank()
-    with rig.changed(middle, halved):
+    with changed(rig.store, middle, halved):
         yield rig.refused("half of a WAL file is there", rig.bring_up(), "can't be had")
-    with rig.changed(middle, flipped):
+    with changed(rig.store, middle, flipped):
         yield rig.refused("one bit of a WAL file is another", rig.bring_up(), "can't be had")
     yield rig.restored("the WAL file is whole again", rig.bring_up(), rows)
     rig.attempt(
@@ -79,11 +79,11 @@ def missing_wal(rig: Rig) -> Iterator[Outcome]:
     with ExitStack() as stack:
         for key in rig.segments():
             if key.rpartition("/")[2] >= known.rpartition("/")[2]:
-                stack.enter_context(rig.changed(key, None))
+                stack.enter_context(changed(rig.store, key, None))
         yield rig.refused(
             "the last WAL files are missing, of which the lease knows one", rig.bring_up(), "archived once"
         )
-    with rig.changed(hole, None):
+    with changed(rig.store, hole, None):
         result = rig.bring_up()
         yield rig.refused("a WAL file in the middle is missing", result, "the archive lacks")
         found = ACCEPT.search(result[1])
@@ -100,7 +100,7 @@ def one_hole(rig: Rig) -> Iterator[Outcome]:
     key = rig.segments()[-1]
     rig.known_within(key)
     rig.blank()
-    with rig.changed(key, None):
+    with changed(rig.store, key, None):
         yield rig.refused("a WAL file is missing", rig.bring_up(), "the archive lacks")
     yield rig.restored("it is there again", rig.bring_up(), rows)
 

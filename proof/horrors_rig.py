@@ -42,6 +42,21 @@ class Outcome:
     kept: bool
 
 
+@contextmanager
+def changed(store: Store, key: str, change: Callable[[bytes], bytes] | None) -> Iterator[None]:
+    """An object of the bucket with other content meanwhile; None: deleted. Its time is another afterwards."""
+    s3, name = store.s3, store.bucket
+    content = s3.get_object(Bucket=name, Key=key)["Body"].read()
+    if change is None:
+        s3.delete_object(Bucket=name, Key=key)
+    else:
+        s3.put_object(Bucket=name, Key=key, Body=change(content))
+    try:
+        yield
+    finally:
+        s3.put_object(Bucket=name, Key=key, Body=content)
+
+
 class Rig:
     """The local stack, which must be up."""
 
@@ -190,20 +205,6 @@ class Rig:
         """Wait until the lease tells that this WAL file was archived."""
         name = key.rpartition("/")[2][:24]
         wait_for(lambda: self.store.read_json(self.prefix + "lease.json").get("wal", "") >= name, seconds, "lease")
-
-    @contextmanager
-    def changed(self, key: str, change: Callable[[bytes], bytes] | None) -> Iterator[None]:
-        """An object of the bucket with other content meanwhile; None: deleted."""
-        s3, name = self.store.s3, self.store.bucket
-        content = s3.get_object(Bucket=name, Key=key)["Body"].read()
-        if change is None:
-            s3.delete_object(Bucket=name, Key=key)
-        else:
-            s3.put_object(Bucket=name, Key=key, Body=change(content))
-        try:
-            yield
-        finally:
-            s3.put_object(Bucket=name, Key=key, Body=content)
 
     @contextmanager
     def away(self) -> Iterator[None]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 from infra import backups
@@ -24,7 +23,7 @@ from ops.local import engine_of
 from ops.remote import Machine
 from ops.show import json_line, say, table
 from proof.entry import finish
-from proof.horrors_rig import Outcome, answer, flipped, halved, last_line, localcloud
+from proof.horrors_rig import Outcome, answer, changed, flipped, halved, last_line, localcloud
 from proof.probe import ask
 
 STACK = os.environ.get("STACK") or DRILL
@@ -118,20 +117,6 @@ class Rig:
         newest = max(rows, key=lambda row: row["LastModified"])["Key"].partition(f"/{kind}/")[0]
         return sorted(row["Key"] for row in rows if row["Key"].startswith(newest + "/"))
 
-    @contextmanager
-    def changed(self, key: str, change: Callable[[bytes], bytes] | None) -> Iterator[None]:
-        """An object with other content meanwhile; None: deleted. Its time is another afterwards."""
-        s3, name = self.store.s3, self.store.bucket
-        content = s3.get_object(Bucket=name, Key=key)["Body"].read()
-        if change is None:
-            s3.delete_object(Bucket=name, Key=key)
-        else:
-            s3.put_object(Bucket=name, Key=key, Body=change(content))
-        try:
-            yield
-        finally:
-            s3.put_object(Bucket=name, Key=key, Body=content)
-
 
 def damaged(rig: Rig) -> Iterator[Outcome]:
     """What lies in the bucket is damaged, cut short, missing, or sealed with another key."""
@@ -146,7 +131,7 @@ def damaged(rig: Rig) -> Iterator[Outcome]:
         ("a change in the middle is missing", wal[-3], None, "the stream lacks changes"),
         ("the snapshot is missing", snapshot, None, "litestream restore: exit code 1"),
     ):
-        with rig.changed(key, change):
+        with changed(rig.store, key, change):
             yield rig.refused(what, rig.bring_up(), words)
     yield rig.restored("everything is whole again", rig.bring_up(), rows)
 
