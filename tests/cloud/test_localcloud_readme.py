@@ -95,7 +95,8 @@ def test_the_commands_of_the_page(env: dict[str, str]) -> None:
 
 def test_the_two_commands_start_the_local_cloud_and_nothing_of_pulumi() -> None:
     """What `make localcloud` runs, and with which packages; the start itself is every other test of this folder."""
-    plan = subprocess.run(["make", "-n", "localcloud"], cwd=REPO, capture_output=True, text=True, check=True).stdout
+    asked = ["make", "-n", "--no-print-directory", "localcloud"]  # a make within make says where it is
+    plan = subprocess.run(asked, cwd=REPO, capture_output=True, text=True, check=True).stdout
     assert plan.strip() == "bin/localcloud up"
     assert 'tools/run" --localcloud python' in (REPO / "bin" / "localcloud").read_text()
     assert "pulumi" not in (REPO / "requirements-localcloud.txt").read_text()
