@@ -132,17 +132,23 @@ def _key(settings: Settings) -> str:
     return GENERATIONS + _node(settings)
 
 
-def with_store(settings: Settings, work: Callable[[Store], T], none: T) -> T:
-    """`work` on the stack's bucket; `none` where there is no such bucket. Raises OperatorError."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
+def store_of(settings: Settings) -> Store:
+    """The stack's bucket, with the operator's key."""
     bucket, secrets = settings.bucket, settings.secrets
     config = StoreConfig(
         bucket.endpoint.rstrip("/"), bucket.region, bucket.name, bucket.addressing, bucket.ca_file,
         secrets.bucket_access_key, secrets.bucket_secret_key,
     )  # fmt: skip
+    return Store(client(config), bucket.name)
+
+
+def with_store(settings: Settings, work: Callable[[Store], T], none: T) -> T:
+    """`work` on the stack's bucket; `none` where there is no such bucket. Raises OperatorError."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket = settings.bucket
     try:
-        return work(Store(client(config), bucket.name))
+        return work(store_of(settings))
     except ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchBucket", "404"):
             return none

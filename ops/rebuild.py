@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from infra.clouds import CloudError
-from ops import data_record, local, recover, up
-from ops.engine import ON_LOCAL_CLOUD, OperatorError
-from ops.local import engine_of
+from ops import data_record, recover, up
+from ops.configured import configured
+from ops.engine import OperatorError
 from ops.show import say
 
 
@@ -15,13 +15,7 @@ def rebuild(stack: str) -> None:
     """Bring the stack up again from its backups. Refused where a machine or volume of it is still in the cloud (then
     `make up` is the right command), and where the bucket holds nothing to rebuild from: nothing is changed then."""
     started = time.time()
-    engine = engine_of(stack)
-    if stack in ON_LOCAL_CLOUD:
-        local.start_cloud()
-    else:
-        engine.require_config()
-    up.configure(engine)
-    settings = recover.settings_of(engine)
+    settings = configured(stack)
     if settings is None:
         up.up(stack)  # the program refuses the config with every reason
         return

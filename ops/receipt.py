@@ -8,22 +8,12 @@ import json
 from typing import Any
 
 from infra import backups, release_sign
-from infra.object_store import Store, StoreConfig, client
 from infra.settings import Settings
+from ops.data_record import store_of
 from ops.engine import OperatorError
 
 NAMESPACE = "sekha-receipt"
 MACHINE = b"sekha-backup-receipt"  # what the key of a machine's seal is derived for; cloud-init/backup knows it too
-
-
-def store_of(settings: Settings) -> Store:
-    """The stack's bucket with the operator's key."""
-    bucket, secrets = settings.bucket, settings.secrets
-    config = StoreConfig(
-        bucket.endpoint.rstrip("/"), bucket.region, bucket.name, bucket.addressing, bucket.ca_file,
-        secrets.bucket_access_key, secrets.bucket_secret_key,
-    )  # fmt: skip
-    return Store(client(config), bucket.name)
 
 
 def keep(settings: Settings, kind: str, figures: dict[str, Any]) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 
 from infra import backups
 from infra.object_store import Store
-from ops import confirm, data_record, local, recover, up
-from ops.engine import ON_LOCAL_CLOUD, OperatorError
-from ops.local import engine_of
+from ops import confirm, data_record
+from ops.configured import configured
+from ops.engine import OperatorError
 from ops.show import json_line, say, table
 
 PARTS = ("postgres-", "sqlite-", "caddy-", "restored.json")  # what is brought back, below backups/STACK/
@@ -144,13 +144,7 @@ def undelete(stack: str) -> None:
     """Without TO: list what was deleted when. With TO=time: bring the backups back as they were then, when the stack's
     name is typed. Raises OperatorError."""
     at = moment(os.environ["TO"]) if os.environ.get("TO") else None
-    engine = engine_of(stack)
-    if stack in ON_LOCAL_CLOUD:
-        local.start_cloud()
-    else:
-        engine.require_config()
-    up.configure(engine)
-    settings = recover.settings_of(engine)
+    settings = configured(stack)
     if settings is None:
         raise OperatorError(f"the config of stack {stack!r} can't be used; `make preview STACK={stack}` says why")
     prefix = backups.prefix(stack)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ops.paths import REPO
 from ops.show import json_line
 from proof import faults_machines
 from proof.entry import finish
+from tests.support import alone
 
 WIDTH = 150
 
@@ -26,8 +26,7 @@ WIDTH = 150
 def api_rows() -> list[dict[str, Any]]:
     """The rows of proof.faults_api, in a network namespace of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["unshare", "--net", sys.executable, "-m", "proof.faults_api", folder]
-        done = subprocess.run(command, cwd=REPO, check=False)
+        done = subprocess.run(alone("proof.faults_api", folder), cwd=REPO, check=False)
         if done.returncode:
             raise OperatorError("the API's faults could not be tried; the error is above")
         rows: list[dict[str, Any]] = json.loads((Path(folder) / "rows.json").read_text())

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from infra import backups
-from infra.object_store import Store, StoreConfig, client
+from infra.object_store import Store
 from infra.settings import Settings
-from ops import recover
+from ops import data_record, recover
 from ops.backups import TOOL
 from ops.drill import fill
 from ops.engine import LOCAL, OperatorError
@@ -66,15 +66,10 @@ class Rig:
         if settings is None:
             raise OperatorError("the local stack's config can't be used: make up says why")
         self.settings: Settings = settings
-        bucket, secrets = settings.bucket, settings.secrets
-        config = StoreConfig(
-            bucket.endpoint.rstrip("/"), bucket.region, bucket.name, bucket.addressing, bucket.ca_file,
-            secrets.bucket_access_key, secrets.bucket_secret_key,
-        )  # fmt: skip
-        self.store = Store(client(config), bucket.name)
+        self.store = data_record.store_of(settings)
         self.prefix = backups.prefix(LOCAL)
-        self.repository = backups.repository(LOCAL, secrets.stack_key)
-        self.address = str(urlsplit(bucket.endpoint).hostname)
+        self.repository = backups.repository(LOCAL, settings.secrets.stack_key)
+        self.address = str(urlsplit(settings.bucket.endpoint).hostname)
 
     def connect(self) -> None:
         """To the machine that there is now."""

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra import backups
-from infra.object_store import Store, StoreConfig, client
-from ops import recover
+from ops import data_record, recover
 from ops.backups import TOOL
 from ops.confirm import one_of
 from ops.drill import fill_sqlite as fill
@@ -42,13 +41,8 @@ class Rig:
             raise OperatorError(f"stack {STACK} is none on SQLite: make drill DATABASE=sqlite KEEP=1 makes one")
         self.outputs = dict(engine_of(STACK).outputs())
         self.machine = Machine(STACK, self.outputs)
-        bucket, secrets = settings.bucket, settings.secrets
-        config = StoreConfig(
-            bucket.endpoint.rstrip("/"), bucket.region, bucket.name, bucket.addressing, bucket.ca_file,
-            secrets.bucket_access_key, secrets.bucket_secret_key,
-        )  # fmt: skip
-        self.store = Store(client(config), bucket.name)
-        self.live = backups.stream(STACK, secrets.stack_key) + "live/"
+        self.store = data_record.store_of(settings)
+        self.live = backups.stream(STACK, settings.secrets.stack_key) + "live/"
 
     def attempt(self, command: str) -> tuple[int, str]:
         """(exit code, all that was said) of a command on the machine that may fail."""

@@ -18,6 +18,7 @@ from ci.__main__ import comment
 from ci.assess import OVERRIDE
 from ops.paths import REPO
 from ops.show import json_line, table
+from tests.support import alone
 
 SAMPLES = REPO / "tests" / "unit" / "ci" / "samples"
 EXPECTED: dict[str, tuple[list[str], str]] = {
@@ -65,8 +66,7 @@ def main() -> int:
     """Make the previews, show the comments; 1 when one is not as expected."""
     with tempfile.TemporaryDirectory(prefix="sekha-preview-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        command = ["unshare", "--net", sys.executable, "-m", "proof.preview_story", name]
-        if subprocess.run(command, cwd=REPO, check=False, timeout=1200).returncode:
+        if subprocess.run(alone("proof.preview_story", name), cwd=REPO, check=False, timeout=1200).returncode:
             print("proof-preview: the previews could not be made; the lines above say why", file=sys.stderr)
             return 1
         texts = {path.stem: path.read_text() for path in sorted((folder / "previews").glob("*.json"))}

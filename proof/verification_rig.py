@@ -12,7 +12,7 @@ from infra import backups
 from infra.settings import Settings
 from ops import verification
 from ops.engine import LOCAL, Engine, OperatorError
-from ops.receipt import store_of
+from ops.data_record import store_of
 from ops.remote import Machine
 from proof import alerts
 

@@ -27,7 +27,7 @@ from localcloud.fake_backend import FakeBackend
 from localcloud.store import Store
 from localcloud.worker import Cloud
 from tests.cloud.fake_machine import FakeMachine, Health
-from tests.support import wait_for
+from tests.support import TIED, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -68,7 +68,7 @@ class Rig:
             (self.folder / name).mkdir()
         (self.folder / "iam" / "users.json").write_text(objects.users_file("nodeaccess", "nodesecret"))
         command = [
-            "versitygw", "--port", "198.51.100.2:9000", "--region", "us-east-1",
+            *TIED, "versitygw", "--port", "198.51.100.2:9000", "--region", "us-east-1",
             "--cert", str(self.folder / "objects.pem"), "--key", str(self.folder / "objects.key"),
             "--iam-dir", str(self.folder / "iam"), "--quiet",
             "posix", "--versioning-dir", str(self.folder / "versions"), str(self.folder / "objects"),

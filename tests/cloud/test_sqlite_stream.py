@@ -26,7 +26,7 @@ from sekha_backup.bring_up import Source
 from sekha_backup.machine import Place, RefusedError
 from sekha_service.store import sqlite_migrate
 
-from tests.support import wait_for
+from tests.support import TIED, wait_for
 from tools import litestream_build
 
 ACCESS, SECRET, BUCKET = "operator", secrets.token_hex(16), "sekha-test"
@@ -47,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]
         address = f"127.0.0.1:{free.getsockname()[1]}"
     program = shutil.which("versitygw") or pytest.fail("no versitygw on PATH: run by tools/run --tools")
     env = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
-    server = subprocess.Popen([program, "--port", address, "--quiet", "posix", str(folder)], env=env)
+    server = subprocess.Popen([*TIED, program, "--port", address, "--quiet", "posix", str(folder)], env=env)
     client = boto3.client(
         "s3", endpoint_url=f"http://{address}", region_name="us-east-1",
         aws_access_key_id=ACCESS, aws_secret_access_key=SECRET,
@@ -77,7 +77,7 @@ class Node:
         litestream.configure(place, self.config)
 
     def start(self) -> None:
-        command = [str(litestream.PROGRAM), "replicate", "-config", str(self.config), "-no-expand-env"]
+        command = [*TIED, str(litestream.PROGRAM), "replicate", "-config", str(self.config), "-no-expand-env"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
     def kill(self) -> None:

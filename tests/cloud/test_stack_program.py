@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from ci.__main__ import comment
+from tests.support import alone
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -23,8 +23,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if os.geteuid() != 0:
         pytest.skip("needs root for a network namespace")
     folder = tmp_path_factory.mktemp("rig")
-    command = ["unshare", "--net", sys.executable, "-m", "tests.cloud.program_story", str(folder)]
-    result = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False, timeout=400)
+    result = subprocess.run(
+        alone("tests.cloud.program_story", str(folder)),
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
     record: dict[str, Any] = json.loads((folder / "story.json").read_text())
     return record
