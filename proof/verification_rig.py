@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from infra import backups
 from infra.settings import Settings
 from ops import verification
-from ops.engine import LOCAL, Engine, OperatorError
 from ops.data_record import store_of
+from ops.engine import LOCAL, Engine, OperatorError
 from ops.remote import Machine
 from proof import alerts
 
