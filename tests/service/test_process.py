@@ -90,3 +90,18 @@ def test_migrate_schema_and_taken_port(tmp_path: Path, database: Database, servi
     taken = controller("--config", str(config), "--port", str(service.port), SEKHA_API_KEY=API_KEY)
     assert taken.returncode == 1
     assert "cannot listen on 127.0.0.1" in taken.stdout
+
+
+def test_a_trial_says_whether_a_version_could_serve(tmp_path: Path, database: Database, service: Service) -> None:
+    """Beside the service: that one goes on, and its data are as they were."""
+    made = service.create("kept", "a trial changes nothing")
+    good = controller("try", "--config", str(service.config), SEKHA_API_KEY=API_KEY)
+    assert good.returncode == 0, good.stdout
+    assert "the trial worker is healthy" in good.stdout
+    assert service.client.get(f"/api/v1/conversations/{made['id']}").status_code == 200
+    config = tmp_path / "bad.toml"
+    away = f"sqlite://{tmp_path}/none/x" if database.is_sqlite else "postgresql://nobody@127.0.0.1:1/x"
+    config.write_text(f'[database]\nurl = "{away}"\nconnection_timeout_seconds = 1\n')
+    bad = controller("try", "--config", str(config), "--seconds", "3", SEKHA_API_KEY=API_KEY)
+    assert bad.returncode == 1
+    assert "the trial failed" in bad.stdout

@@ -14,7 +14,7 @@ from pathlib import Path
 # One computing thread per worker: workers share the cores, and waiting BLAS threads would keep them busy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from . import __version__, logs, server
+from . import __version__, logs, server, trial
 from .cli_keys import add_keys_parser, run_keys
 from .config import Config, ConfigError
 from .config_sources import default_search, load
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "keys":
             logs.setup("warn", "text", None)
             return run_keys(config.database_url, options)
-        if options.command == "start" and not config.has_keys and not exists(config.database_url):
+        if options.command in ("start", "try") and not config.has_keys and not exists(config.database_url):
             raise ConfigError(_NO_KEY)
     except ConfigError as error:
         print(f"sekha-controller: {error}", file=sys.stderr)
@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.setup(config["logging", "level"], config["logging", "format"], config.log_file)
     for warning in warnings:
         _log.warning(warning)
+    if options.command == "try":
+        return trial.run(config, options.seconds)
     return _start(config) if options.command == "start" else _migrate_schema(config)
 
 
@@ -104,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command="start", config=None)
     commands.add_parser("start", parents=[serving], help="serve")
     commands.add_parser("migrate-schema", parents=[common], help="bring the database's schema up to date")
+    tried = commands.add_parser("try", parents=[common], help="start a worker, ask for its health, end")
+    tried.add_argument("--seconds", type=float, default=90.0, help="that it may take (90)")
     add_keys_parser(commands.add_parser("keys", help="API keys in the database"), common)
     move = commands.add_parser("migrate", help="copy everything from SQLite to PostgreSQL")
     move.add_argument("--from", dest="source", required=True, metavar="URL", help="sqlite:///PATH")

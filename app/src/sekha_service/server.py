@@ -78,7 +78,7 @@ def _supervise(
 
     def work() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(config, listener, limiter, bell, children))
+            return runner.run(serve(config, listener, limiter, bell, children))
 
     def feed() -> int:
         listener.close()
@@ -115,14 +115,16 @@ async def _feed(config: Config, bell: Bell, children: Children) -> int:
     return 0
 
 
-async def _serve(
-    config: Config, listener: socket.socket, limiter: RateLimiter | None, bell: Bell, children: Children
+async def serve(
+    config: Config, listener: socket.socket, limiter: RateLimiter | None, bell: Bell, children: Children | None = None
 ) -> int:
-    """A worker's life: an event loop with the whole service in it, until SIGTERM and the end of its requests."""
+    """A worker's life: an event loop with the whole service in it, until SIGTERM and the end of its requests.
+    `children`: whose child it is, None for a trial."""
     from .http.app import build_app
     from .parts import closing, make
 
-    children.die_with_parent()
+    if children:
+        children.die_with_parent()
     parts = make(config, bell)
     async with closing(parts):
         app = build_app(parts, limiter)

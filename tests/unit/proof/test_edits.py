@@ -28,5 +28,5 @@ def test_what_a_proof_replaces_is_there_once(path: str, text: str) -> None:
 def test_the_broken_version_is_broken_in_its_worker() -> None:
     source = (REPO / "app/src/sekha_service/server.py").read_text()
     broken = ast.parse(source.replace(release.SERVING, release.BREAK + release.SERVING))
-    (worker,) = (node for node in broken.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "_serve")
+    (worker,) = (node for node in broken.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "serve")
     assert release.WORDS in ast.unparse(worker)
