@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FIRST_BEACON = 240.0  # seconds a machine may take from its release being there to its first sign of life
+FIRST_WORD = 120.0  # seconds from the first answer at its address to its first beacon: cloud-init runs between
 TAKE_UP = 120.0  # seconds a machine that was in touch may take until it reports on the release
 POLL = 0.5
 PROBE = 5.0  # seconds between two looks whether a machine answers at its address
@@ -95,7 +96,8 @@ def follow(
             raise ReleaseError(_dead(wanted, dead, stage or busy))
         # One that is still at work on an older release takes this one up afterwards, and may be silent meanwhile.
         working = ours and at_work(beacon, wanted) and pulse.answered
-        if not stage and not working and now - spoke > min(TAKE_UP if alive else FIRST_BEACON, timeout):
+        late = TAKE_UP if alive else min(FIRST_BEACON, pulse.first + FIRST_WORD)
+        if not stage and not working and now - spoke > min(late, timeout):
             raise ReleaseError(_silence(wanted, now - spoke, alive, facts() or "nothing more is known"))
         if now > timeout + min(restoring, LONGEST_RESTORE):
             raise ReleaseError(
@@ -117,6 +119,7 @@ class Pulse:
 
     def __init__(self, answers: Callable[[], bool]) -> None:
         self.answers, self.answered = answers, False
+        self.first = float("inf")  # when it answered first
         self._tried, self._last = -PROBE, 0.0
 
     def dead_for(self, now: float, *, fresh: bool) -> float:
@@ -126,7 +129,7 @@ class Pulse:
         if now - self._tried >= PROBE:
             self._tried = now
             if self.answers():
-                self.answered, self._last = True, now
+                self.answered, self._last, self.first = True, now, min(self.first, now)
         return now - self._last if self.answered and now - self._last >= PROBE else 0.0
 
 

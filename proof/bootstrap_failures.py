@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.release_rollout import FIRST_BEACON
+from infra.release_rollout import FIRST_WORD
 from localcloud.machines.paths import paths_from_env
 from ops.engine import LOCAL
 from ops.local import engine_of
@@ -115,7 +115,7 @@ def main() -> int:
         failures.mended("the same machine, mended", copy.up())
         if os.environ.get("SHORT") != "1":
             with no_route():
-                failures.case("no route to the bucket", FIRST_BEACON + ENGINE, "never reached the bucket within",
+                failures.case("no route to the bucket", FIRST_WORD + ENGINE, "never reached the bucket within",
                               "Open its console", REPLACE=NODE)  # fmt: skip
             failures.mended("route back", copy.up())
         shown = leaked([*copy.log, *consoles()])

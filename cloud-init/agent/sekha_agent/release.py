@@ -60,16 +60,21 @@ class Agent:
             return
         stage = list(stages)[-1]
         if good and good != text:
-            message += self.put_back(json.loads(good))
+            message += self.put_back(json.loads(good), stage)
         report.stages, report.log = stages, log
         report.say(f"failed: {message}")
         report.beacon(stage, "failed", message, manifest["generation"])
         with contextlib.suppress(OSError):  # disk full: it has been said
             self.applied.save(state="failed", failed=[stage, report.redact(message)], log=report.log[-40:])
 
-    def put_back(self, before: dict[str, Any]) -> str:
-        """Apply the release that served before; returns what to tell of it."""
+    def put_back(self, before: dict[str, Any], stage: str) -> str:
+        """Apply the release that served before; returns what to tell of it. What failed at `stage` comes first, because
+        clients wait for it; where that is in vain (it may need what comes before it), the whole follows anyway."""
         try:
+            steps = [step for step in before["steps"] if step["stage"] == stage]
+            if steps and steps[0] is not before["steps"][0]:
+                with contextlib.suppress(StepError, OSError):
+                    self.roll({**before, "steps": steps}, back=True)
             self.roll(before, back=True)
         except (StepError, OSError) as error:
             return f"; release {before['release']} could not be put back: {error}"

@@ -243,7 +243,7 @@ def test_following_says_each_stage_and_returns_the_last_beacon() -> None:
 @pytest.mark.parametrize(
     ("beacons", "message"),
     [
-        ([{}], r"n never reached the bucket within 24\d s; nothing more is known\..* Open its console"),
+        ([{}], r"n never reached the bucket within 12\d s; nothing more is known\..* Open its console"),
         ([_beacon("serving", "ok", instance_id="41")], "never reached the bucket"),
         ([_beacon("serving", "ok", generation=4)], "was in touch before and has said nothing for 12"),
         ([_beacon("service")], "is still at stage service after 60"),
@@ -254,6 +254,14 @@ def test_following_says_each_stage_and_returns_the_last_beacon() -> None:
 def test_what_goes_wrong_is_told(beacons: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(ReleaseError, match=message):
         _follow(beacons)
+
+
+def test_one_that_never_answered_at_its_address_may_still_be_booting() -> None:
+    with pytest.raises(ReleaseError, match=r"n never reached the bucket within 24\d s"):
+        _follow([{}], answers=lambda: False)
+    looks = iter([False] * 10)  # one each five seconds
+    with pytest.raises(ReleaseError, match=r"n never reached the bucket within 17\d s"):
+        _follow([{}], answers=lambda: next(looks, True))
 
 
 def test_a_machine_that_lost_power_is_not_waited_for() -> None:

@@ -212,6 +212,26 @@ def test_going_back_restarts_what_the_failed_release_had_started(machine: Machin
     assert machine.commands().count("systemctl restart sekha.service") == 2
 
 
+@pytest.mark.parametrize("in_vain", [False, True])
+def test_going_back_begins_with_what_failed(machine: Machine, in_vain: bool) -> None:
+    """Clients wait for it, and not for the roles before it. All of them follow, also when that alone was in vain."""
+    machine.publish(machine.manifest(1))
+    machine.agent().poll(b"")
+    machine.commands()
+    once = '[ -e "$CALLS.once" ] || { touch "$CALLS.once"; exit 1; }' if in_vain else ":"
+    (machine.root / "calls.fail").write_text(
+        'case "$*" in *ffffffffffff/roles/sekha.yaml) exit 1;;\n'
+        f"*0123456789ab/roles/sekha.yaml) {once};; esac\n"
+    )
+    manifest = machine.manifest(2, release="ffffffffffff")
+    manifest["steps"][1]["config"] = machine.bucket.store(b"#cloud-config\nruncmd: [[worse]]\n")
+    machine.publish(manifest)
+    machine.agent().poll(b"")
+    assert machine.last()["message"].endswith("release 0123456789ab serves again")
+    roles = [line.removeprefix("cloud-init ") for line in short(machine) if line.startswith("cloud-init")]
+    assert roles == ["base.yaml", "sekha.yaml", "sekha.yaml", "base.yaml", "sekha.yaml"]
+
+
 def test_killed_after_a_roles_files_were_written_and_told_to_go_back_restarts(machine: Machine) -> None:
     machine.publish(machine.manifest(1))
     machine.agent().poll(b"")
