@@ -184,7 +184,7 @@ proof-signatures: ## tampered, replayed, foreign and malformed releases: refused
 proof-bucket-key: ## what the machine's key can and can't do at the bucket, tried on the machine
 	@$(RUN) --tools python -m proof.bucket_key
 
-proof-bootstrap-failures: ## first boots that can't succeed: what `up` says, and how soon (15 minutes)
+proof-bootstrap-failures: ## first boots that can't succeed: what `up` says, and how soon (15 minutes; ONLY=route: 5)
 	@$(RUN) --dev --tools python -m proof.bootstrap_failures
 
 proof-schema: ## a release that changes the schema: once, before the switch, locked; the previous release on it
