@@ -1,6 +1,6 @@
 """`make proof-bootstrap-failures`: what `pulumi up` says of a first boot that can't succeed, and how soon.
 
-Takes the running local stack (make up), replaces its server three times (the data stays) and mends it at the end: about 15
+Takes the running local stack (make up), replaces its server three times (the data stays), mends it at the end: about 15
 minutes (SHORT=1 leaves out the machine without a route, which is waited for longest; ONLY=route is that alone). Every
 line that was printed is searched for every secret.
 """
