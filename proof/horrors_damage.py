@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from ops.backups import TOOL
 from proof.horrors_rig import Outcome, Rig, changed, flipped, halved
@@ -14,13 +14,25 @@ LOCK = "/run/postgresql/pgbackrest/sekha-backup-1.lock"
 ACCEPT = re.compile(r"sekha:restoreTo: ([^)]+)\)")
 
 
-def bundle(rig: Rig, kind: str) -> str:
-    """The largest object of the newest backup of a kind (F, D): files in bundles, or one file alone."""
+def bundles(rig: Rig, kind: str) -> list[str]:
+    """The largest object of each backup of a kind (F, D), oldest first: files in bundles, or one file alone."""
     keys = [key for key in rig.keys("backup/") if re.search(rf"/([\d-]+F_)?[\d-]+{kind}/(bundle|pg_data)/", key)]
-    newest = max(key.split("/")[5] for key in keys)
-    rows = [key for key in keys if key.split("/")[5] == newest]
     head = rig.store.s3.head_object
-    return max(rows, key=lambda key: head(Bucket=rig.store.bucket, Key=key)["ContentLength"])
+    return [
+        max(rows, key=lambda key: head(Bucket=rig.store.bucket, Key=key)["ContentLength"])
+        for rows in (
+            [key for key in keys if key.split("/")[5] == label] for label in sorted({k.split("/")[5] for k in keys})
+        )
+    ]
+
+
+@contextmanager
+def all_changed(rig: Rig, keys: list[str], change: Callable[[bytes], bytes] | None) -> Iterator[None]:
+    """These objects of the bucket with other content meanwhile; None: deleted."""
+    with ExitStack() as stack:
+        for key in keys:
+            stack.enter_context(changed(rig.store, key, change))
+        yield
 
 
 def corrupted(rig: Rig) -> Iterator[Outcome]:
@@ -29,14 +41,17 @@ def corrupted(rig: Rig) -> Iterator[Outcome]:
     rig.run("systemctl start sekha-first-backup.service sekha-backup@diff.service")
     rows = rig.write()
     rig.blank()
-    with changed(rig.store, bundle(rig, "F"), flipped):
+    full = bundles(rig, "F")  # a stack that other horrors were done to has several
+    with all_changed(rig, full, flipped):
         yield rig.refused(
-            "one bit of the full backup is another, and all others need it", rig.bring_up(), "no backup can be restored"
+            "one bit of each full backup is another, and all others need them",
+            rig.bring_up(),
+            "no backup can be restored",
         )
-    with changed(rig.store, bundle(rig, "F"), halved):
-        yield rig.refused("half of the full backup's file is there", rig.bring_up(), "no backup can be restored")
+    with all_changed(rig, full, halved):
+        yield rig.refused("half of each full backup's file is there", rig.bring_up(), "no backup can be restored")
     for what, change in (("one bit of the newest backup is another", flipped), ("half of its file is there", halved)):
-        with changed(rig.store, bundle(rig, "D"), change):
+        with changed(rig.store, bundles(rig, "D")[-1], change):
             yield rig.restored(what, rig.bring_up(), rows, "taking the one before")
         rig.blank()
     yield rig.restored("the backups are whole again", rig.bring_up(), rows)
@@ -76,10 +91,8 @@ def missing_wal(rig: Rig) -> Iterator[Outcome]:
     known = rig.segments()[-1]
     rig.known_within(known)
     rig.blank()  # what that writes itself goes into the archive, too
-    with ExitStack() as stack:
-        for key in rig.segments():
-            if key.rpartition("/")[2] >= known.rpartition("/")[2]:
-                stack.enter_context(changed(rig.store, key, None))
+    last = [key for key in rig.segments() if key.rpartition("/")[2] >= known.rpartition("/")[2]]
+    with all_changed(rig, last, None):
         yield rig.refused(
             "the last WAL files are missing, of which the lease knows one", rig.bring_up(), "archived once"
         )

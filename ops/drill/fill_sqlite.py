@@ -10,6 +10,7 @@ from ops.remote import Machine
 
 FILE = "/srv/sekha/sqlite/sekha.db"
 RESTORED = "/srv/sekha/sqlite/restored.json"
+TOKEN = 32_768  # bytes of a word that FTS5 keeps (FTS5_MAX_TOKEN_SIZE); a message of the bulk is one word
 PYTHON = "setpriv --reuid=sekha --regid=sekha --clear-groups python3 -"
 ROOT = "env PYTHONPATH=/usr/local/lib/sekha-deploy:/usr/local/lib/sekha-deploy/stage0 python3 -B -"
 # On the machine, as the service's account; the service's triggers keep full text and counters.
@@ -81,7 +82,7 @@ def execute(machine: Machine, sql: str) -> None:
 def fill(machine: Machine, megabytes: int) -> int:
     """Add rows until the database has about this size (MB, 10^6 bytes); how many there are."""
     message = message_length(megabytes)
-    rows = max(1, round(megabytes * 1e6 / (message * 1.03 + 2800)))
+    rows = max(1, round(megabytes * 1e6 / (message + min(message, TOKEN) + 5000)))  # with its vector; measured
     batch, chunks = BATCH // message, VARIETY // message + 1
     for first in range(1, rows + 1, batch):
         _run(machine, PROGRAM, first, min(first + batch - 1, rows), message, chunks, DIM)
