@@ -214,5 +214,8 @@ proof-firewall: ## firewall rules x packets on three machines: expected, measure
 proof-daemon-kills: ## kill -9 of the local cloud's daemon before, after and amid every kind of action (30 minutes; ONLY=, POINTS=)
 	@$(RUN) --dev python -m proof.daemon_kills
 
+proof-disk-growth: ## disks of servers grow after power cuts and kills of the daemon, beside machines that boot (3 minutes; TIMES=4)
+	@$(RUN) --dev python -m proof.disk_growth
+
 proof-faults: ## every fault, what `pulumi up` printed under it, and what the next up did (25 minutes; ONLY=api|machines)
 	@$(RUN) --dev --tools python -m proof.faults

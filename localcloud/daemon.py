@@ -19,7 +19,7 @@ from localcloud import acme_issuer, certs, zonefile
 from localcloud.api.app import create_app
 from localcloud.api_only import ApiOnlyBackend
 from localcloud.backend import Backend, BackendError
-from localcloud.machines import kernel_limits, router, services, whole
+from localcloud.machines import disk, kernel_limits, router, services, whole
 from localcloud.machines.paths import Paths, paths_from_env
 from localcloud.machines.real import RealBackend
 from localcloud.machines.sh import write
@@ -53,6 +53,7 @@ def settings() -> Settings:
 def prepare(paths: Paths, versitygw: str, image: Path) -> RealBackend:
     """Network, services and machines as they were; takes over what still runs."""
     kernel_limits.ensure()
+    disk.share(paths.servers)
     router.up(paths)
     services.up(paths, versitygw)
     backend = RealBackend(paths, image)

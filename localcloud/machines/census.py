@@ -8,7 +8,7 @@ from pathlib import Path
 from localcloud.check import Host
 from localcloud.machines import addresses as a
 from localcloud.machines import floating, guest, netns, networks, volumes
-from localcloud.machines.disk import GB
+from localcloud.machines.diskfile import GB
 from localcloud.machines.paths import Paths
 from localcloud.machines.real import RealBackend
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localcloud.limits import detect
 from localcloud.machines import addresses as a
-from localcloud.machines import disk, netns, process, router, services, volumes
+from localcloud.machines import disk, loops, netns, process, router, services
 from localcloud.machines.paths import OWNER_FILE, Paths
 from localcloud.machines.sh import read_json, run
 
@@ -24,7 +24,7 @@ def leftovers(paths: Paths) -> list[str]:
     if router.nat_table_there():
         found.append(f"nft table {a.NAT_TABLE}")
     found += [f"mount {point}" for point in mounts_of(paths)]
-    found += [f"loop device {device} ({file})" for device, file in volumes.loops_below(paths.cloud).items()]
+    found += [f"loop device {device} ({file})" for device, file in loops.loops_below(paths.cloud).items()]
     limits = detect()
     found += [f"control group {group}" for group in limits.groups()]
     if OWNER_FILE.exists():
@@ -56,10 +56,10 @@ def teardown(paths: Paths) -> None:
         run("umount", point, check=False)
     for point in mounts_of(paths):
         run("umount", "-l", point, check=False)
-    for device in volumes.loops_below(paths.cloud):
+    for device in loops.loops_below(paths.cloud):
         run("losetup", "-d", device, check=False)
     end = time.monotonic() + LOOP_LIMIT
-    while volumes.loops_below(paths.cloud) and time.monotonic() < end:
+    while loops.loops_below(paths.cloud) and time.monotonic() < end:
         time.sleep(0.05)  # a device goes a moment after its last mount
     owner = read_json(OWNER_FILE)
     if not isinstance(owner, dict) or owner.get("cloud") == str(paths.cloud):

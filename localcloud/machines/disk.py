@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
 
 from localcloud.backend import BackendError
+from localcloud.machines import diskfile, loops
 from localcloud.machines.sh import run
-
-GB = 2**30
 
 
 def mounts_below(folder: Path, table: Path = Path("/proc/self/mounts")) -> list[Path]:
@@ -28,14 +26,20 @@ def is_mounted(path: Path) -> bool:
     return path in mounts_below(path)
 
 
-def sparse_file(path: Path, size_gb: int) -> None:
-    """Make or grow a file of that many GB that takes only what is written to it; never shrinks."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if os.fstat(fd).st_size < size_gb * GB:
-            os.truncate(fd, size_gb * GB)
-    finally:
-        os.close(fd)
+def share(folder: Path) -> None:
+    """Have what is unmounted below the folder unmounted in every copy of it, too.
+
+    systemd-nspawn keeps a copy of all mounts of the host for as long as its machine runs. Unless they are shared, as
+    systemd makes them on its hosts, a disk stays in use there after its own server went off: whoever grows it then
+    destroys it.
+    """
+    if "shared" in run("findmnt", "-no", "PROPAGATION", "--target", folder):
+        return
+    if not is_mounted(folder):
+        if mounts_below(folder):
+            return  # machines that run since before: from the next `down` and `up` on
+        run("mount", "--bind", folder, folder)
+    run("mount", "--make-shared", folder)
 
 
 def make_root(folder: Path, base: Path, size_gb: int) -> None:
@@ -47,13 +51,16 @@ def make_root(folder: Path, base: Path, size_gb: int) -> None:
     if fresh:
         temp = folder / "disk.img.new"
         temp.unlink(missing_ok=True)
-        sparse_file(temp, size_gb)
+        diskfile.sparse_file(temp, size_gb)
         run("mkfs.ext4", "-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", temp)
         temp.rename(image)
     for name in ("disk", "root"):
         (folder / name).mkdir(exist_ok=True)
     if not is_mounted(folder / "disk"):
-        run("mount", "-o", "loop,noatime", image, folder / "disk")
+        if not diskfile.file_system(image).whole:
+            loops.wait_released(image)
+            diskfile.check(image)
+        diskfile.alone(image, "mount", "-o", "loop,noatime", image, folder / "disk")
     for name in ("upper", "work"):
         (folder / "disk" / name).mkdir(exist_ok=True)
     lower = (folder / "base").read_text().strip()
@@ -61,13 +68,6 @@ def make_root(folder: Path, base: Path, size_gb: int) -> None:
         raise BackendError(f"the base image {lower} of this server is gone; rebuild or delete the server")
     if not is_mounted(folder / "root"):
         _overlay(Path(lower), folder / "disk", folder / "root")
-
-
-def grow_file(image: Path, size_gb: int) -> None:
-    """Give an image file that is not mounted, and its ext4, at least that size."""
-    sparse_file(image, size_gb)
-    run("e2fsck", "-fp", image, check=False, timeout=300)
-    run("resize2fs", image, timeout=300)
 
 
 def make_rescue(folder: Path, base: Path) -> None:
@@ -86,17 +86,14 @@ def _overlay(lower: Path, layer: Path, point: Path) -> None:
     run("mount", "-t", "overlay", "overlay", "-o", options, point)
 
 
-def too_small(folder: Path, size_gb: int) -> bool:
-    """True if the server's disk is smaller than that."""
-    image = folder / "disk.img"
-    return image.exists() and image.stat().st_size < size_gb * GB
-
-
 def grow_root(folder: Path, size_gb: int) -> None:
-    """Give a server that is off a larger disk (its file system grows too); unmounts it."""
+    """Give a server that is off a larger disk (its file system grows too), and unmount it for that if need be."""
+    image = folder / "disk.img"
+    if not image.exists() or diskfile.file_system(image).size >= size_gb * diskfile.GB:
+        return
     unmount(folder)
-    if too_small(folder, size_gb):
-        grow_file(folder / "disk.img", size_gb)
+    loops.wait_released(image)
+    diskfile.grow(image, size_gb)
 
 
 def unmount(folder: Path) -> None:

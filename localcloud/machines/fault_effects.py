@@ -7,7 +7,7 @@ import sys
 
 from localcloud.backend import HostFaults, LoadBalancerSpec, ServerSpec
 from localcloud.machines import addresses as a
-from localcloud.machines import balancer, fault_rules, floating, netns, process, services, volumes
+from localcloud.machines import balancer, fault_rules, floating, loops, netns, process, services
 from localcloud.machines.paths import Paths
 from localcloud.machines.records import every
 from localcloud.machines.sh import run
@@ -75,5 +75,5 @@ class Effects:
         if not self._lost:  # a daemon before us may have lost some
             self._lost = known
         for number in (lost | self._lost) & known:
-            volumes.set_errors(self.paths.volume(number), number in lost)
+            loops.set_errors(self.paths.volume(number), number in lost)
         self._lost = lost

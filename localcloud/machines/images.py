@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from localcloud.backend import BackendError
-from localcloud.machines import disk
+from localcloud.machines import disk, diskfile
 from localcloud.machines.paths import Paths
 from localcloud.machines.sh import run
 
@@ -45,7 +45,7 @@ def thaw(server: Path) -> None:
 def size_gb(paths: Paths, image_id: int) -> float:
     """What the image takes on the host's disk, GB."""
     file = folder(paths, image_id) / "disk.img"
-    return round(file.stat().st_blocks * 512 / disk.GB, 2) if file.exists() else 0.0
+    return round(file.stat().st_blocks * 512 / diskfile.GB, 2) if file.exists() else 0.0
 
 
 def remove(paths: Paths, image_id: int) -> None:
@@ -61,7 +61,8 @@ def install(paths: Paths, image_id: int, server: Path, disk_gb: int) -> None:
     if not (source / "disk.img").exists():
         raise BackendError(f"image {image_id} is gone")
     temp = server / "disk.img.new"
+    temp.unlink(missing_ok=True)  # the copy of a daemon that was killed may still be written: to a file of its own
     run("cp", "--sparse=always", "--reflink=auto", source / "disk.img", temp, timeout=COPY_LIMIT)
-    disk.grow_file(temp, disk_gb)
+    diskfile.grow(temp, disk_gb)
     shutil.copy(source / "base", server / "base")
     temp.rename(server / "disk.img")

@@ -118,9 +118,7 @@ class RealBackend:
                 router.dhcp_remove(self.paths, spec.id)
                 firewall.remove_server(spec.id, old.ipv4, old.ipv6_net)
             folder = self.paths.server(spec.id)
-            if not guest.is_running(folder) and disk.too_small(folder, spec.disk_gb):
-                disk.unmount(folder)
-                volumes.wait_released(folder / "disk.img")
+            if not guest.is_running(folder):
                 disk.grow_root(folder, spec.disk_gb)
             self.create_server(dataclasses.replace(spec, root_password=None))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.machines import volumes
+from localcloud.machines import loops
 
 pytestmark = pytest.mark.cloud
 
@@ -18,19 +18,19 @@ def file(tmp_path: Path) -> Iterator[Path]:
     path.write_bytes(bytes(1 << 20))
     yield path
     for candidate in tmp_path.glob("*.img"):
-        volumes.release_loop(candidate)
+        loops.release_loop(candidate)
 
 
 def test_a_file_keeps_its_one_device(file: Path) -> None:
-    first = volumes.ensure_loop(file)
-    assert volumes.ensure_loop(file) == first
-    assert volumes.loops_below(file.parent) == {first.device: file}
+    first = loops.ensure_loop(file)
+    assert loops.ensure_loop(file) == first
+    assert loops.loops_below(file.parent) == {first.device: file}
 
 
 def test_another_file_at_the_same_path_does_not_get_the_device(file: Path) -> None:
     """What a second container on the host looks like: same path, other file."""
-    first = volumes.ensure_loop(file)
+    first = loops.ensure_loop(file)
     moved = file.rename(file.with_name("2.img"))
     file.write_bytes(bytes(1 << 20))
-    assert volumes.loop_of(file) is None
-    assert volumes.loop_of(moved) == first
+    assert loops.loop_of(file) is None
+    assert loops.loop_of(moved) == first

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from hcloud import Client
+from hcloud.server_types import ServerType
 
 from localcloud.machines import cleanup, process
 from tests.cloud.conftest import LocalCloud, id_of
@@ -56,6 +57,21 @@ def test_down_leaves_nothing_and_up_starts_the_servers_again(local_cloud: LocalC
     assert local_cloud.ssh(ip_of(server), "cat /root/kept") == "kept\n"
     assert project.servers.get_by_id(id_of(server)).status == "running"
     assert project.servers.get_by_id(id_of(off)).status == "off"
+
+
+def test_a_disk_grows_though_another_machine_booted_while_it_was_in_use(
+    local_cloud: LocalCloud, project: Client
+) -> None:
+    """systemd-nspawn keeps a copy of all mounts there are when it starts: the disk stayed in use in it."""
+    server = local_cloud.boot(project, "grows", wait=False)
+    local_cloud.boot(project, "neighbour", wait=False)
+    local_cloud.inside(id_of(server), "echo kept > /root/kept; sync")
+    server.power_off().wait_until_finished(60)
+    server.change_type(ServerType(name="cx33"), upgrade_disk=True).wait_until_finished(120)
+    size, _, kept = local_cloud.inside(id_of(server), "df --output=size -BG / | tail -1; cat /root/kept").partition(
+        "\n"
+    )
+    assert (75 < int(size.strip().rstrip("G")) <= 80, kept) == (True, "kept\n")
 
 
 def test_a_second_local_cloud_is_refused_by_name(local_cloud: LocalCloud, project: Client) -> None:

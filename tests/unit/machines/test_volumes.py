@@ -11,7 +11,7 @@ import pytest
 
 from localcloud.backend import BackendError
 from localcloud.limits import CgroupV2
-from localcloud.machines import guest, process, volumes
+from localcloud.machines import guest, loops, process, volumes
 from localcloud.machines.paths import Paths
 
 
@@ -20,9 +20,9 @@ def test_a_volume_that_could_not_be_attached_is_free(tmp_path: Path, monkeypatch
     paths.make()
     paths.server(7).mkdir()
     paths.volume(3).touch()
-    loop = volumes.Loop("/dev/loop0", 7, 0, dying=False)
-    monkeypatch.setattr(volumes, "ensure_loop", lambda file: loop)
-    monkeypatch.setattr(volumes, "loop_of", lambda file: None)
+    loop = loops.Loop("/dev/loop0", 7, 0, dying=False)
+    monkeypatch.setattr(loops, "ensure_loop", lambda file: loop)
+    monkeypatch.setattr(loops, "loop_of", lambda file: None)
     monkeypatch.setattr(guest, "is_running", lambda folder: True)
 
     def broken(*_: object, **__: object) -> str:
@@ -93,8 +93,8 @@ def test_a_loop_device_of_another_file_of_the_same_path_is_not_ours(
     for name, (path, _) in files.items():
         (blocks / name / "loop").mkdir(parents=True)
         (blocks / name / "loop/backing_file").write_text(f"{path}\n")
-    monkeypatch.setattr(volumes, "backing_of", lambda device: files[Path(device).name][1])
-    found = volumes.loops_below(tmp_path, blocks)
+    monkeypatch.setattr(loops, "backing_of", lambda device: files[Path(device).name][1])
+    found = loops.loops_below(tmp_path, blocks)
     assert sorted(found) == ["/dev/loop1", "/dev/loop2"], "what is left of a removed file is cleaned up, too"
-    monkeypatch.setattr(volumes, "loops_below", lambda folder: {"/dev/loop1": ours})
-    assert volumes.loop_of(ours) is None
+    monkeypatch.setattr(loops, "loops_below", lambda folder: {"/dev/loop1": ours})
+    assert loops.loop_of(ours) is None
