@@ -16,7 +16,7 @@ from http.client import HTTPException
 from ops.confirm import one_of
 from ops.engine import OperatorError
 from ops.show import json_line, say, table
-from proof import horrors_damage, horrors_midway, horrors_primary, horrors_rebuild
+from proof import horrors_damage, horrors_early, horrors_midway, horrors_primary, horrors_rebuild
 from proof.entry import finish
 from proof.horrors_rig import CLUSTERS, HASTE, Outcome, Rig
 
@@ -32,6 +32,7 @@ HORRORS = {
     "away-at-boot": horrors_midway.away_at_boot,
     "two-rebuilds": horrors_primary.two_rebuilds,
     "old-primary": horrors_primary.old_primary,
+    "early": horrors_early.early,
     "wiped": horrors_rebuild.wiped,  # and: a newer schema, another stackKey
 }
 

@@ -6,6 +6,7 @@ its own: the same program, bucket and PostgreSQL.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -38,13 +39,39 @@ def hold_second(rig: Rig) -> None:
     rig.run(HOLD)
 
 
+def fenced_within(rig: Rig, seconds: float = 60) -> float:
+    """Wait until the old primary stopped itself; how long that took."""
+    fenced = "test -e /srv/sekha/fenced.json && ! systemctl is-active -q postgresql@17-main.service sekha.service"
+    return wait_for(lambda: rig.attempt(fenced)[0] == 0, seconds, "the old primary is fenced")
+
+
+def take_back(rig: Rig) -> tuple[int, str]:
+    """The second machine is gone, the first one gets a blank volume: what its bring-up says."""
+    leave(rig)
+    rig.run(f"rm -rf {CLUSTERS}/main.kept; mv {CLUSTERS}/main {CLUSTERS}/main.kept; rm /srv/sekha/fenced.json")
+    result = rig.bring_up()
+    rig.run("systemctl start sekha-lease.service")
+    return result
+
+
 def two_rebuilds(rig: Rig) -> Iterator[Outcome]:
-    """Two machines with blank volumes, at the same moment."""
+    """Two machines with blank volumes, at the same moment: where nobody has the lease, and where both download while
+    that of a dead machine runs out."""
+    yield from _at_once(rig, "two rebuilds at once", dead=False)
+    yield from _at_once(rig, "two rebuilds that wait for a dead machine's lease", dead=True)
+
+
+def _at_once(rig: Rig, what: str, dead: bool) -> Iterator[Outcome]:
     rows = rig.write()
     rig.run("systemctl stop sekha-lease.service")
     rig.blank()
     rig.run(FURNISH)
-    rig.store.delete(rig.prefix + "lease.json")
+    key = rig.prefix + "lease.json"
+    if dead:
+        state = json.dumps(rig.store.read_json(key) | {"holder": "dead", "released": False})
+        rig.store.s3.put_object(Bucket=rig.store.bucket, Key=key, Body=state.encode())
+    else:
+        rig.store.delete(key)
     one = f"({TOOL} bring-up && systemctl start sekha-lease.service) >/run/one 2>&1"
     two = f"({OTHER} bring-up && {HOLD}) >/run/two 2>&1"
     _, said = rig.attempt(
@@ -58,8 +85,9 @@ def two_rebuilds(rig: Rig) -> Iterator[Outcome]:
         served, right = rig.nothing_served()
     apart = sorted(code == "0" for code in codes.values()) == [False, True]
     refusal = next((line for line in said.splitlines() if HOLDER in line), said[-300:])
-    yield Outcome("two rebuilds at once: one restores, the other is refused", last_line(refusal), served,
-                  apart and HOLDER in said and right)  # fmt: skip
+    early = not dead or said.count("downloading while") == 2
+    yield Outcome(f"{what}: one restores, the other is refused", last_line(refusal), served,
+                  apart and HOLDER in said and early and right)  # fmt: skip
     leave(rig)
     if codes.get("one") != "0":
         yield rig.restored("the other one is gone", rig.bring_up(), rows)
@@ -84,8 +112,7 @@ def old_primary(rig: Rig) -> Iterator[Outcome]:
     restored = next((line for line in said.splitlines() if line.startswith("restored: ")), said[-300:])
     hold_second(rig)
     rig.run("systemctl kill -s CONT sekha-lease.service")
-    fenced = "test -e /srv/sekha/fenced.json && ! systemctl is-active -q postgresql@17-main.service sekha.service"
-    waited = wait_for(lambda: rig.attempt(fenced)[0] == 0, 60, "the old primary is fenced")
+    waited = fenced_within(rig)
     served, nothing = rig.nothing_served_here()
     yield Outcome("the primary hung for a minute, was rebuilt elsewhere, and wakes up",
                   f"{restored.split(': {')[0]}; the old one stopped itself after {waited:.0f} s",
@@ -93,8 +120,4 @@ def old_primary(rig: Rig) -> Iterator[Outcome]:
     code, said = rig.bring_up()
     yield Outcome("the old primary gets a release", last_line(said), f"the old one: {served}",
                   code != 0 and "lost its lease to" in said)  # fmt: skip
-    leave(rig)
-    rig.run(f"rm -rf {CLUSTERS}/main.kept; mv {CLUSTERS}/main {CLUSTERS}/main.kept; rm /srv/sekha/fenced.json")
-    result = rig.bring_up()
-    rig.run("systemctl start sekha-lease.service")
-    yield rig.restored("a blank volume in its place", result, rows)
+    yield rig.restored("a blank volume in its place", take_back(rig), rows)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sekha_backup import machine
 from sekha_backup.bucket import Answer
-from sekha_backup.lease import TTL, Lease, LostError
+from sekha_backup.lease import TTL, Lease, LostError, fence
 from sekha_backup.machine import Place, RefusedError, place
 
 BUCKET = {"endpoint": "https://s3.example.com", "region": "r", "name": "b", "addressing": "path"}
@@ -167,3 +170,18 @@ def test_of_two_that_saw_it_deleted_the_last_one_wins(marked: Store) -> None:
     one.sleep = lambda _: marked.put("", json.dumps({"holder": "2"}).encode())
     assert not one._write({}, "")
     assert json.loads(marked.body)["holder"] == "2"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_only_a_volume_with_data_is_fenced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool) -> None:
+    """A rebuild that was refused leaves a blank volume: the next one may restore on it."""
+    main, fenced, stopped = tmp_path / "main", tmp_path / "fenced.json", list[tuple[str, ...]]()
+    monkeypatch.setattr(machine, "MAIN", main)
+    monkeypatch.setattr(machine, "DATABASE", tmp_path / "sekha.db")
+    monkeypatch.setattr(machine, "FENCED", fenced)
+    monkeypatch.setattr(subprocess, "run", lambda argv, **_: stopped.append(argv))
+    if there:
+        main.mkdir()
+    fence("node (instance 2)")
+    assert fenced.exists() is there
+    assert [tuple(argv[:2]) for argv in stopped] == [("systemctl", "stop")]

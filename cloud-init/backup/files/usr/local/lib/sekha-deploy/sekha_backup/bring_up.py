@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sekha_backup import files, machine
+from sekha_backup.ahead import Ahead, Prepared
 from sekha_backup.decide import Action, Facts, decide
 from sekha_backup.lease import Lease, of_this_machine, say
 from sekha_backup.machine import DATABASE, FENCED, HOLDER, MAIN, Place, RefusedError
@@ -36,7 +37,9 @@ class Database:
     configure: Callable[[Place], object]
     has_data: Callable[[], bool]
     choose_source: Callable[[Orders], Source]
-    restore: Callable[[Lease, Source, datetime.datetime | None, Orders], None]
+    prepare: Callable[[Source], Prepared]  # the newest state, beside its place; the bucket is only read
+    discard: Callable[[], None]  # throw away what `prepare` left
+    restore: Callable[[Lease, Source, datetime.datetime | None, Orders, Prepared], None]
     adopt: Callable[[], None]
 
 
@@ -45,21 +48,27 @@ def bring_up(database: Database) -> None:
     place, orders, lease = machine.own_place(), machine.orders(), of_this_machine()
     refuse_other_kind()
     database.configure(place)
-    has_data = database.has_data()
-    fenced = str(machine.read(FENCED).get("holder", ""))
-    source = Source(place.stack, (), ()) if has_data else database.choose_source(orders)
-    state, _ = lease.look()
-    asked = bool(orders.get("restore_from") or orders.get("restore_to"))
-    had_data = bool(state.get("data")) or machine.had_data()
-    facts = Facts(orders.get("restore", "auto"), has_data, bool(source.backups), had_data, asked, fenced)
-    action = decide(facts)
+    action, source = choose(database, lease, orders)
     if action is Action.ADOPT and HOLDER.exists():
         lease.heir_of = HOLDER.read_text()
-    lease.take()
+    # To a time, or from another stack: rare, and begun when the lease is ours.
+    early = action is Action.RESTORE and source.stack == place.stack and not orders.get("restore_to")
+    ahead = Ahead(lambda: database.prepare(source))
+    try:
+        lease.take(ahead.start if early else lambda: None)
+        if lease.waited:
+            action, source = again((action, source), choose(database, lease, orders))
+        with lease.kept():
+            prepared = ahead.result()
+    except BaseException:
+        if ahead.stop():
+            database.discard()
+            say("what was downloaded early is removed")
+        raise
     if action is Action.RESTORE:
         target = _target_once(lease, orders)
         with lease.kept():
-            database.restore(lease, source, target, orders)
+            database.restore(lease, source, target, orders, prepared)
     elif action is Action.ADOPT:
         database.adopt()
     elif source.backups:
@@ -67,6 +76,28 @@ def bring_up(database: Database) -> None:
     machine.write(HOLDER, lease.holder, 0o644)
     if place.stack == source.stack and files.bring_back(place):
         say("Caddy's certificates and keys are back")
+
+
+def choose(database: Database, lease: Lease, orders: Orders) -> tuple[Action, Source]:
+    """What to do, by what is on the volume and in the bucket now, and from what. Raises RefusedError, OSError."""
+    has_data = database.has_data()
+    fenced = str(machine.read(FENCED).get("holder", ""))
+    source = Source(lease.bucket.place.stack, (), ()) if has_data else database.choose_source(orders)
+    state, _ = lease.look()
+    asked = bool(orders.get("restore_from") or orders.get("restore_to"))
+    had_data = bool(state.get("data")) or machine.had_data()
+    return decide(Facts(orders.get("restore", "auto"), has_data, bool(source.backups), had_data, asked, fenced)), source
+
+
+def again(before: tuple[Action, Source], now: tuple[Action, Source]) -> tuple[Action, Source]:
+    """What was chosen after the wait for a lease: the machine that died may have written until its last second. Raises
+    RefusedError when the backups that were there are not."""
+    if before[0] is Action.RESTORE and (now[0] is not Action.RESTORE or now[1].stack != before[1].stack):
+        raise RefusedError(
+            f"the backups of stack {before[1].stack} disappeared from the bucket during the wait for its lease; nothing"
+            " was changed. Bring them back from the object versions: make undelete-backups (docs/backup.md)"
+        )
+    return now
 
 
 def refuse_other_kind(main: Path = MAIN, file: Path = DATABASE) -> None:

@@ -26,6 +26,7 @@ class Fetched:
     backup: Backup
     wanted: Wanted
     passed_over: dict[str, str] = field(default_factory=dict)
+    early: bool = False  # its files were there already
 
 
 def known(lease: dict[str, Any], repository_name: str) -> str:
@@ -53,8 +54,10 @@ def wanted(backup: Backup, archive: holes.Archive, target: datetime.datetime | N
     return Wanted(target, backup.stop, archive.sums, str(hole), bool(named) and not sure and hole.later < IN_FLIGHT)
 
 
-def fetch(source: Source, target: datetime.datetime | None, folder: Path, newest_only: bool = False) -> Fetched:
-    """The files of the right backup into `folder`.
+def fetch(
+    source: Source, target: datetime.datetime | None, folder: Path, newest_only: bool = False, have: str = ""
+) -> Fetched:
+    """The files of the right backup into `folder`. `have`: the backup whose files are there, whole, "" = none.
 
     A backup that is damaged is passed over for the one before, and that is said: the log from there on leads to the
     same state. With `newest_only` it is refused instead. Raises RefusedError when none can be used.
@@ -67,14 +70,17 @@ def fetch(source: Source, target: datetime.datetime | None, folder: Path, newest
             continue
         try:
             how_far = wanted(backup, archive, target, source.known)
-            download(source, backup, target, folder)
+            early = backup.label == have
+            if not early:
+                have = ""  # another's are going there
+                download(source, backup, target, folder)
         except RefusedError as error:
             if newest_only or (isinstance(error, RepositoryError) and not error.damaged):
                 raise
             passed_over[backup.label] = str(error)
             say(f"backup {backup.label} can't be used, taking the one before: {error}")
         else:
-            return Fetched(backup, how_far, passed_over)
+            return Fetched(backup, how_far, passed_over, early)
     reasons = "; ".join(f"{label}: {why[:300]}" for label, why in passed_over.items())
     raise RefusedError(
         f"no backup can be restored ({reasons or 'none was complete before that time'}). Nothing was changed; earlier "

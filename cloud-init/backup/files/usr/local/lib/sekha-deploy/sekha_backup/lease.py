@@ -27,6 +27,7 @@ WAL = re.compile(r"[0-9A-F]{24}")
 RENEW, TTL = 20.0, 60.0  # seconds
 SETTLED = 3.0  # seconds after which nobody writes any more who saw no lease
 CLOCK = 2.0  # seconds that the store's Last-Modified may be rounded
+SILENT = 25.0  # seconds without a renewal after which a holder is probably dead: one that lives renewed before
 
 
 class LostError(Exception):
@@ -46,6 +47,7 @@ class Lease:
         self.heir_of = ""  # a holder that can't serve any more, because its volume is here: its lease is inherited
         self.etag = ""
         self.state: dict[str, Any] = {}
+        self.waited = False  # for a machine that died: what the bucket held before may have grown since
 
     def look(self) -> tuple[dict[str, Any], Answer]:
         """What is in the bucket: ({} where nothing is, the answer). Raises OSError."""
@@ -57,12 +59,13 @@ class Lease:
         mine, stale = state.get("holder") in (self.holder, self.heir_of or self.holder), answer.age > TTL + CLOCK
         return mine or stale or bool(state.get("released"))
 
-    def take(self) -> dict[str, Any]:
+    def take(self, silent: Callable[[], object] = lambda: None) -> dict[str, Any]:
         """Become the holder; returns what the lease said before ({}: there was none).
 
-        A lease of a machine that died is waited for, TTL seconds at most. Raises RefusedError when its holder lives.
+        A lease of a machine that died is waited for, TTL seconds at most; `silent` is called once, as soon as that
+        machine has missed a renewal. Raises RefusedError when its holder lives.
         """
-        first, told = "", False
+        first, called = "", False
         end = time.monotonic() + 2 * TTL
         while True:
             state, answer = self.look()
@@ -80,9 +83,12 @@ class Lease:
                     f"renewed its lease {answer.age:.0f} s ago. Stop that machine, or wait until its restore is done; "
                     "this one changes nothing."
                 )
-            if not told:
+            if not self.waited:
                 say(f"the lease is that of instance {state.get('holder')}, {answer.age:.0f} s old: waiting for its end")
-            told = True
+            self.waited = True
+            if not called and answer.age > SILENT:
+                called = True
+                silent()
             self.sleep(min(1.0, max(0.2, TTL + CLOCK - answer.age)))
 
     def _write(self, before: dict[str, Any], if_match: str, **changes: Any) -> bool:
@@ -151,9 +157,11 @@ def of_this_machine() -> Lease:
 
 
 def fence(reason: str) -> None:
-    """Stop what would write, for good: only an operator may decide that this machine's data shall serve again."""
+    """Stop what would write, for good: only an operator may decide that this machine's data shall serve again. A volume
+    without data (a rebuild that was refused) stays open to the next rebuild."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    machine.write(machine.FENCED, json.dumps({"at": now, "holder": reason}), 0o644)
+    if machine.DATABASE.exists() or machine.MAIN.exists():
+        machine.write(machine.FENCED, json.dumps({"at": now, "holder": reason}), 0o644)
     say(f"the lease is another machine's: {reason}; stopping service and database here")
     units = ("sekha.service", "postgresql@17-main.service", "sekha-litestream.service")
     subprocess.run(["systemctl", "stop", *units], check=False, timeout=120)

@@ -93,13 +93,18 @@ def backups(config: Path) -> list[Backup]:
     return sorted(found, key=lambda backup: backup.stop)
 
 
+def listing(config: Path) -> list[list[str]]:
+    """All that the stream consists of now: two that are equal lead to the same database. Raises RefusedError."""
+    return sorted([*rows(config, "snapshots"), *rows(config, "wal")])
+
+
 def restore(config: Path, target: datetime.datetime | None, out: Path) -> tuple[str, str]:
     """The database as of `target` (None: the newest) into the new file `out`: (generation, time of its last change).
 
     A time counts by the store's clock, when a change reached the bucket. Raises RefusedError.
     """
     times: dict[str, list[datetime.datetime]] = {}
-    for row in (*rows(config, "snapshots"), *rows(config, "wal")):
+    for row in listing(config):
         times.setdefault(row[1], []).append(datetime.datetime.fromisoformat(row[-1]))
     if not times:
         raise RefusedError("the stream is empty; a daily copy (sekha-backup list) is restored by its very time")

@@ -1,7 +1,8 @@
 """Restoring PostgreSQL: at bring-up on a blank volume, or in place by an operator. Whole or not at all.
 
 The cluster is restored beside its place, replayed and promoted there, and moved into place when it is complete. A try
-that was killed is taken up again: what it had downloaded is checked by checksum and kept.
+that was killed is taken up again: what it had downloaded is checked by checksum and kept. Only the download may begin
+before the lease is ours: the replay reads the archive to its end, and the promotion writes to it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sekha_backup import machine, recovery, repository
+from sekha_backup.ahead import Prepared
 from sekha_backup.bring_up import Database, Source, check_target, parse_target, source_place
 from sekha_backup.fetch import fetch, known
 from sekha_backup.lease import Lease, of_this_machine, say
@@ -45,20 +47,44 @@ def choose_source(orders: dict[str, Any]) -> Source:
     return Source(orders["restore_from"]["stack"], arguments, repository.backups(arguments))
 
 
-def restore(lease: Lease, source: Source, target: datetime.datetime | None, orders: dict[str, Any]) -> None:
-    """Download, replay, promote, move into place. The place must be free. Raises RefusedError."""
+def prepare(source: Source) -> Prepared:
+    """The files of the newest backup, before the lease is ours; which backup, and the seconds it took."""
+    _make_room(source)
+    began = time.monotonic()
+    say("downloading while the lease runs out")
+    label = fetch(source, None, RESTORING).backup.label
+    seconds = time.monotonic() - began
+    say(f"backup {label} is downloaded")
+    os.sync()  # now, when nobody waits for it
+    return {"label": label, "seconds": seconds}
+
+
+def discard() -> None:
+    """Remove what `prepare` left: a copy of what is in the bucket."""
+    recovery.end_leftovers(RESTORING)
+    shutil.rmtree(RESTORING, ignore_errors=True)
+
+
+def restore(
+    lease: Lease,
+    source: Source,
+    target: datetime.datetime | None,
+    orders: dict[str, Any],
+    prepared: Prepared | None = None,
+) -> None:
+    """Download (unless it is `prepared`), replay, promote, move into place. The place must be free. Raises
+    RefusedError."""
     check_target(target, source.backups)
-    if MAIN.exists():
-        raise RefusedError(f"{MAIN} exists; a restore never goes over it")
-    folder("postgres", "0750", CLUSTERS.parent, CLUSTERS)
-    _room(source.backups, RESTORING)
+    _make_room(source)
     began = time.monotonic()
     say(f"restoring stack {source.stack} to {target.isoformat() if target else 'its newest state'}")
-    fetched = fetch(source, target, RESTORING)
+    fetched = fetch(source, target, RESTORING, have=(prepared or {}).get("label", ""))
     downloaded = time.monotonic()
+    seconds = prepared["seconds"] if prepared and fetched.early else downloaded - began
     repository.ensure_stanza(RESTORING)
     size = _bytes(RESTORING)
-    say(f"{size / 1e6:.0f} MB in {downloaded - began:.1f} s; replaying the archive")
+    lease.renew()  # LostError likewise: it must not be promoted then
+    say(f"{size / 1e6:.0f} MB in {seconds:.1f} s; replaying the archive")
     last, lost = recovery.replay(Replay(RESTORING, orders.get("shared_buffers_mb", 128)), fetched.wanted)
     if lost:
         say(f"not all could be restored: {lost}")
@@ -67,6 +93,7 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     replayed = time.monotonic()
     shutil.rmtree(CHROMA, ignore_errors=True)  # another state's index: the service fills a new one from the database
     os.sync()
+    lease.renew()  # LostError if another machine took over meanwhile: this one must not serve then
     RESTORING.rename(MAIN)
     report = {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -78,7 +105,8 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
         "timeline": timeline,
         "last_transaction": last,
         "bytes": size,
-        "seconds": {"download": round(downloaded - began, 2), "replay": round(replayed - downloaded, 2)},
+        "early": fetched.early,
+        "seconds": {"download": round(seconds, 2), "replay": round(replayed - downloaded, 2)},
     }
     machine.write(RESTORED, json.dumps(report), 0o644)
     lease.bucket.put(lease.bucket.place.prefix + "restored.json", json.dumps(report).encode())
@@ -115,6 +143,14 @@ def trial(target: str = "", keep: bool = False) -> dict[str, Any]:
         "bytes": size,
         "seconds": {"download": round(downloaded - began, 2), "replay": round(replayed - downloaded, 2)},
     }
+
+
+def _make_room(source: Source) -> None:
+    """The folder for the restored cluster. Raises RefusedError where a cluster is in place, or the volume too small."""
+    if MAIN.exists():
+        raise RefusedError(f"{MAIN} exists; a restore never goes over it")
+    folder("postgres", "0750", CLUSTERS.parent, CLUSTERS)
+    _room(source.backups, RESTORING)
 
 
 def _room(backups: Sequence[Backup], folder: Path) -> None:
@@ -174,4 +210,8 @@ def _configure(place: machine.Place) -> None:
         raise RefusedError("pgbackrest is not installed")
 
 
-POSTGRES = Database(_configure, lambda: (MAIN / "PG_VERSION").exists(), choose_source, restore, repository.know_main)
+def _has_data() -> bool:
+    return (MAIN / "PG_VERSION").exists()
+
+
+POSTGRES = Database(_configure, _has_data, choose_source, prepare, discard, restore, repository.know_main)

@@ -2,6 +2,7 @@
 
 litestream downloads the newest whole copy of the stream and the changes since, beside the file's place; what is there
 is checked and moved into place. A try that was killed begins anew. A time that is exactly a daily copy's takes that.
+What was downloaded before the lease was ours is used only if nothing came to the stream since.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sekha_backup import copies, litestream, machine, stream
+from sekha_backup.ahead import Prepared
 from sekha_backup.bring_up import Database, Orders, Source, check_target, parse_target, source_place
 from sekha_backup.lease import Lease, of_this_machine, say
 from sekha_backup.machine import CHROMA, DATABASE, SQLITE, Place, RefusedError
@@ -50,15 +52,41 @@ def choose_source(orders: Orders) -> Source:
     return Source(other.stack, (str(config),), backups(other, config))
 
 
-def restore(lease: Lease, source: Source, target: datetime.datetime | None, orders: Orders) -> None:
-    """Download, replay, check, move into place. The place must be free. Raises RefusedError."""
+def prepare(source: Source) -> Prepared:
+    """The newest state, downloaded and checked before the lease is ours; of what, and the report on it."""
+    folder("sekha", "0700", SQLITE)
+    say("downloading while the lease runs out")
+    listing = litestream.listing(Path(*source.arguments))
+    report = download(machine.own_place(), source, None, RESTORING)
+    say("the stream is downloaded and checked")
+    os.sync()  # now, when nobody waits for it
+    return {"listing": listing, "report": report}
+
+
+def discard() -> None:
+    """Remove what `prepare` left: a copy of what is in the bucket."""
+    shutil.rmtree(RESTORING, ignore_errors=True)
+
+
+def restore(
+    lease: Lease,
+    source: Source,
+    target: datetime.datetime | None,
+    orders: Orders,
+    prepared: Prepared | None = None,
+) -> None:
+    """Download and replay (unless it is `prepared`), check, move into place. The place must be free. Raises
+    RefusedError."""
     if DATABASE.exists() and DATABASE.stat().st_size:
         raise RefusedError(f"{DATABASE} exists; a restore never goes over it")
     own = lease.bucket.place
     place = own if source.stack == own.stack else source_place(orders)
     folder("sekha", "0700", SQLITE)
     say(f"restoring stack {source.stack} to {target.isoformat() if target else 'its newest state'}")
-    report = download(place, source, target, RESTORING)
+    early = bool(prepared) and target is None
+    if prepared and early:
+        early = litestream.listing(Path(*source.arguments)) == prepared["listing"]
+    report = prepared["report"] if prepared and early else download(place, source, target, RESTORING)
     if target is None:
         missing(int(lease.look()[0].get("reached", 0)) if place is own else 0, RESTORING / DATABASE.name)
     shutil.rmtree(CHROMA, ignore_errors=True)  # another state's index: the service fills a new one from the database
@@ -68,12 +96,14 @@ def restore(lease: Lease, source: Source, target: datetime.datetime | None, orde
     shutil.chown(file, "sekha", "sekha")
     file.chmod(0o600)
     os.sync()
+    lease.renew()  # LostError if this took so long that another machine took over: it must not serve then
     file.rename(DATABASE)
     shutil.rmtree(RESTORING)
     report |= {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "source": source.stack,
         "target": orders.get("restore_to") or "",
+        "early": early,
     }
     machine.write(RESTORED, json.dumps(report), 0o644)
     lease.renew(reached=stream.highest(DATABASE))  # of this state: a time before may have had more
@@ -194,4 +224,4 @@ def adopt() -> None:
     shutil.rmtree(RESTORING, ignore_errors=True)
 
 
-SQLITE_DATABASE = Database(litestream.configure, has_data, choose_source, restore, adopt)
+SQLITE_DATABASE = Database(litestream.configure, has_data, choose_source, prepare, discard, restore, adopt)
