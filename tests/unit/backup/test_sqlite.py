@@ -10,7 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sekha_backup import copies, machine, sqlite, stream
+from sekha_backup import copies, litestream, machine, sqlite, stream
+from sekha_backup.bring_up import Source
 from sekha_backup.machine import RefusedError
 from sekha_backup.repository import Backup
 from sekha_backup.stream import Position
@@ -157,3 +158,15 @@ def test_a_restore_that_fails_puts_the_data_of_before_back(
     assert [(folders / name).read_text()[:8] for name in ("sekha.db", "sekha.db-wal")] == ["precious"] * 2
     assert not sqlite.RESTORING.exists()
     assert told[-1].startswith("start sekha-litestream")
+
+
+def test_an_early_download_counts_only_while_nothing_comes_to_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["s3", "g", "0", "0", "100", "2026-11-23T12:00:00Z"]]
+    monkeypatch.setattr(litestream, "listing", lambda _: list(rows))
+    source, noon = Source("s", ("config",), ()), datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
+    prepared = {"listing": list(rows), "report": {"bytes": 1}}
+    assert sqlite.current(prepared, source, None) == {"bytes": 1}
+    assert sqlite.current({}, source, None) == sqlite.current(None, source, None) == {}
+    assert sqlite.current(prepared, source, noon) == {}
+    rows.append(["s3", "g", "0", "100", "50", "2026-11-23T12:00:40Z"])
+    assert sqlite.current(prepared, source, None) == {}

@@ -83,10 +83,8 @@ def restore(
     place = own if source.stack == own.stack else source_place(orders)
     folder("sekha", "0700", SQLITE)
     say(f"restoring stack {source.stack} to {target.isoformat() if target else 'its newest state'}")
-    early = bool(prepared) and target is None
-    if prepared and early:
-        early = litestream.listing(Path(*source.arguments)) == prepared["listing"]
-    report = prepared["report"] if prepared and early else download(place, source, target, RESTORING)
+    early = current(prepared, source, target)
+    report = early or download(place, source, target, RESTORING)
     if target is None:
         missing(int(lease.look()[0].get("reached", 0)) if place is own else 0, RESTORING / DATABASE.name)
     shutil.rmtree(CHROMA, ignore_errors=True)  # another state's index: the service fills a new one from the database
@@ -103,12 +101,21 @@ def restore(
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "source": source.stack,
         "target": orders.get("restore_to") or "",
-        "early": early,
+        "early": bool(early),
     }
     machine.write(RESTORED, json.dumps(report), 0o644)
     lease.renew(reached=stream.highest(DATABASE))  # of this state: a time before may have had more
     lease.bucket.put(own.prefix + "restored.json", json.dumps(report).encode())
     say(f"restored: {json.dumps(report)}")
+
+
+def current(prepared: Prepared | None, source: Source, target: datetime.datetime | None) -> dict[str, Any]:
+    """The report on what is `prepared`, if that is what would be downloaded now, because nothing came to the stream since;
+    {} = it is not. Raises RefusedError."""
+    if not prepared or target is not None or litestream.listing(Path(*source.arguments)) != prepared["listing"]:
+        return {}
+    report: dict[str, Any] = prepared["report"]
+    return report
 
 
 def download(place: Place, source: Source, target: datetime.datetime | None, into: Path) -> dict[str, Any]:
