@@ -110,8 +110,8 @@ def restore(
 
 
 def current(prepared: Prepared | None, source: Source, target: datetime.datetime | None) -> dict[str, Any]:
-    """The report on what is `prepared`, if that is what would be downloaded now, because nothing came to the stream since;
-    {} = it is not. Raises RefusedError."""
+    """The report on what is `prepared`, if nothing came to the stream since; {} = that is not what would be downloaded
+    now. Raises RefusedError."""
     if not prepared or target is not None or litestream.listing(Path(*source.arguments)) != prepared["listing"]:
         return {}
     report: dict[str, Any] = prepared["report"]
