@@ -48,7 +48,7 @@ def fenced_within(rig: Rig, seconds: float = 60) -> float:
 def take_back(rig: Rig) -> tuple[int, str]:
     """The second machine is gone, the first one gets a blank volume: what its bring-up says."""
     leave(rig)
-    rig.run(f"rm -rf {CLUSTERS}/main.kept; mv {CLUSTERS}/main {CLUSTERS}/main.kept; rm /srv/sekha/fenced.json")
+    rig.run(f"rm -rf {CLUSTERS}/main.kept; mv {CLUSTERS}/main {CLUSTERS}/main.kept; rm -f /srv/sekha/fenced.json")
     result = rig.bring_up()
     rig.run("systemctl start sekha-lease.service")
     return result
@@ -120,4 +120,7 @@ def old_primary(rig: Rig) -> Iterator[Outcome]:
     code, said = rig.bring_up()
     yield Outcome("the old primary gets a release", last_line(said), f"the old one: {served}",
                   code != 0 and "lost its lease to" in said)  # fmt: skip
+    code, said = rig.attempt(f"rm /srv/sekha/fenced.json; {TOOL} bring-up")
+    yield Outcome("the same after fenced.json was removed by hand, with the stackKey of before", last_line(said),
+                  f"the old one: {served}", code != 0 and "make rotate KEY=stack" in said)  # fmt: skip
     yield rig.restored("a blank volume in its place", take_back(rig), rows)

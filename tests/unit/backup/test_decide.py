@@ -25,6 +25,7 @@ BACKUP = Backup("20261123-115900F", "full", NOON - datetime.timedelta(minutes=1)
         ({"has_data": True, "backups": True, "had_data": True, "asked": True}, Action.ADOPT),
         ({"mode": "never", "backups": True, "had_data": True}, Action.START),
         ({"mode": "never", "has_data": True}, Action.ADOPT),
+        ({"backups": True, "branched": True}, Action.RESTORE),
     ],
 )
 def test_action(facts: dict[str, object], action: Action) -> None:
@@ -38,6 +39,8 @@ def test_action(facts: dict[str, object], action: Action) -> None:
         ({"asked": True}, "no backup to restore from"),
         ({"has_data": True, "fenced": "sekha-prod-1 (42)"}, "lost its lease to sekha-prod-1 (42)"),
         ({"mode": "never", "has_data": True, "fenced": "x"}, "remove /srv/sekha/fenced.json"),
+        ({"has_data": True, "fenced": "x", "branched": True}, "remove /srv/sekha/fenced.json"),
+        ({"mode": "never", "has_data": True, "branched": True}, "make rotate KEY=stack"),
     ],
 )
 def test_refused(facts: dict[str, object], words: str) -> None:

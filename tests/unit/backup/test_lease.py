@@ -179,9 +179,13 @@ def test_only_a_volume_with_data_is_fenced(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(machine, "MAIN", main)
     monkeypatch.setattr(machine, "DATABASE", tmp_path / "sekha.db")
     monkeypatch.setattr(machine, "FENCED", fenced)
+    monkeypatch.setattr(machine, "BRANCHED", tmp_path / "branched.json")
     monkeypatch.setattr(subprocess, "run", lambda argv, **_: stopped.append(argv))
     if there:
         main.mkdir()
-    fence("node (instance 2)")
+    fence("node (instance 2)", stack_place().key_id)
     assert fenced.exists() is there
+    went_on = machine.read(machine.BRANCHED).get("key")
+    assert (went_on == stack_place().key_id) is there
+    assert went_on != place("s", BUCKET, lambda: ("a", "b", {}), "cd" * 32).key_id  # after a rotation it may serve
     assert [tuple(argv[:2]) for argv in stopped] == [("systemctl", "stop")]

@@ -13,7 +13,7 @@ from sekha_backup import files, machine
 from sekha_backup.ahead import Ahead, Prepared
 from sekha_backup.decide import Action, Facts, decide
 from sekha_backup.lease import Lease, of_this_machine, say
-from sekha_backup.machine import DATABASE, FENCED, HOLDER, MAIN, Place, RefusedError
+from sekha_backup.machine import BRANCHED, DATABASE, FENCED, HOLDER, MAIN, Place, RefusedError
 from sekha_backup.repository import Backup
 
 Orders = dict[str, Any]
@@ -73,6 +73,7 @@ def bring_up(database: Database) -> None:
         database.adopt()
     elif source.backups:
         say(f"restore is never: starting empty beside {len(source.backups)} backups of before")
+    BRANCHED.unlink(missing_ok=True)
     machine.write(HOLDER, lease.holder, 0o644)
     if place.stack == source.stack and files.bring_back(place):
         say("Caddy's certificates and keys are back")
@@ -86,7 +87,9 @@ def choose(database: Database, lease: Lease, orders: Orders) -> tuple[Action, So
     state, _ = lease.look()
     asked = bool(orders.get("restore_from") or orders.get("restore_to"))
     had_data = bool(state.get("data")) or machine.had_data()
-    return decide(Facts(orders.get("restore", "auto"), has_data, bool(source.backups), had_data, asked, fenced)), source
+    branched = machine.read(BRANCHED).get("key") == lease.bucket.place.key_id
+    facts = Facts(orders.get("restore", "auto"), has_data, bool(source.backups), had_data, asked, fenced, branched)
+    return decide(facts), source
 
 
 def again(before: tuple[Action, Source], now: tuple[Action, Source]) -> tuple[Action, Source]:

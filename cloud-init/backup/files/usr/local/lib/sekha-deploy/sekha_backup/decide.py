@@ -20,7 +20,8 @@ class Action(Enum):
 class Facts:
     """`mode`: auto or never; `has_data`: a whole cluster is on the volume; `backups`: the repository to restore from
     holds some; `had_data`: this stack once made a backup; `asked`: restoreFrom or restoreTo is set; `fenced`: who took
-    the lease away from the data that is here, "" = nobody did."""
+    the lease away from the data that is here, "" = nobody did; `branched`: somebody once did, and the repository that
+    went on without this data is the one that the stack key opens."""
 
     mode: str
     has_data: bool
@@ -28,6 +29,7 @@ class Facts:
     had_data: bool
     asked: bool = False
     fenced: str = ""
+    branched: bool = False
 
 
 def decide(facts: Facts) -> Action:
@@ -36,8 +38,13 @@ def decide(facts: Facts) -> Action:
         raise RefusedError(
             f"the data on this volume lost its lease to {facts.fenced}: it may lack what was written since. Attach a "
             "blank volume to restore the backups; or, to serve this data all the same, stop the other machine, remove "
-            "/srv/sekha/fenced.json, roll out again, and begin a new repository (make rotate KEY=stack): the archive "
-            "has gone on without this data, and a later restore would follow it"
+            "/srv/sekha/fenced.json, and begin a new repository (make rotate KEY=stack): the archive has gone on "
+            "without this data, and a later restore would follow it"
+        )
+    if facts.has_data and facts.branched:
+        raise RefusedError(
+            "the data on this volume once lost their lease, and the repository that this stackKey opens has gone on "
+            "without them: what they write would not come back from it. Begin a new one: make rotate KEY=stack"
         )
     if facts.has_data:
         return Action.ADOPT

@@ -156,11 +156,12 @@ def of_this_machine() -> Lease:
     return Lease(Bucket(machine.own_place()), machine.instance(), machine.node())
 
 
-def fence(reason: str) -> None:
-    """Stop what would write, for good: only an operator may decide that this machine's data shall serve again. A volume
-    without data (a rebuild that was refused) stays open to the next rebuild."""
+def fence(reason: str, key_id: str) -> None:
+    """Stop what would write, for good: only an operator may decide that this machine's data shall serve again, and not
+    with the stack key `key_id`. A volume without data (a rebuild that was refused) stays open to the next rebuild."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     if machine.DATABASE.exists() or machine.MAIN.exists():
+        machine.write(machine.BRANCHED, json.dumps({"key": key_id}), 0o644)
         machine.write(machine.FENCED, json.dumps({"at": now, "holder": reason}), 0o644)
     say(f"the lease is another machine's: {reason}; stopping service and database here")
     units = ("sekha.service", "postgresql@17-main.service", "sekha-litestream.service")
@@ -189,7 +190,7 @@ def hold() -> None:
             lease.renew(**(stream.reached() if machine.is_sqlite() else archived(lease.bucket.place.named("postgres"))))
             complaint = ""
         except LostError as lost:
-            fence(str(lost))
+            fence(str(lost), lease.bucket.place.key_id)
             return
         except OSError as error:
             if str(error) != complaint:  # once, not at every try

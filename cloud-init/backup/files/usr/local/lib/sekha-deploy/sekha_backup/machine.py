@@ -18,6 +18,7 @@ CLUSTERS = DATA / "postgresql/17"
 MAIN, RESTORING = CLUSTERS / "main", CLUSTERS / "restoring"  # the cluster that serves; one that is being restored
 TRIAL = CLUSTERS / "trial"  # one that is restored only to look at it
 RESTORED, FENCED = CLUSTERS / "restored.json", DATA / "fenced.json"
+BRANCHED = DATA / "branched.json"  # of which stack key the repository is that went on without the data here
 HOLDER = DATA / "holder"  # instance id of the machine that last served the data on this volume
 SQLITE = DATA / "sqlite"
 DATABASE = SQLITE / "sekha.db"  # the file that serves, where sekha:database is sqlite
@@ -55,7 +56,12 @@ class Place:
 
     def named(self, what: str) -> str:
         """The key of something that only this stack key opens: another one (after a rotation) begins beside it."""
-        return f"{self.prefix}{what}-{self.derived(NAME)[:8]}"
+        return f"{self.prefix}{what}-{self.key_id}"
+
+    @property
+    def key_id(self) -> str:
+        """What of the stack key is in names: which one it is, and nothing that opens anything."""
+        return self.derived(NAME)[:8]
 
     def derived(self, purpose: bytes) -> str:
         """A key for one purpose, in hex: HMAC-SHA256 of the purpose under the stack key (RFC 5869's expand step)."""
