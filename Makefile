@@ -166,6 +166,9 @@ proof-clients: ## curl and the real sekha SDK against the URL of the local stack
 proof-hetzner-clients: ## hcloud-python, Debian's hcloud and the provider through the life of every resource (2 minutes; ONLY=python|cli|provider)
 	@$(RUN) --dev --tools python -m proof.hetzner_clients
 
+proof-terraform: ## Terraform's (or OpenTofu's) example of localcloud/README.md, by the installed command, on the local cloud
+	@$(RUN) --dev python -m proof.terraform
+
 proof-machine: ## user-data, secrets, ports and the metadata lock of the local stack's machine
 	@$(RUN) --tools python -m proof.machine
 

@@ -14,6 +14,7 @@ from localcloud.backend import BackendError
 from localcloud.machines.sh import run
 
 BUSY_LIMIT = 10.0  # s for a detached volume's device to come free
+RELEASE_LIMIT = 60.0  # s for a disk's: a machine whose plug was pulled still writes back what it had in memory
 LOOP_SET_STATUS64, LOOP_GET_STATUS64 = 0x4C04, 0x4C05  # linux/loop.h
 SIZE_LIMIT = 32  # offset of lo_sizelimit in struct loop_info64
 
@@ -104,10 +105,10 @@ def ensure_loop(file: Path) -> Loop:
 
 def wait_released(file: Path) -> None:
     """Return once no loop device has the file: whoever writes it now, beside one, destroys it. Raises BackendError."""
-    end = time.monotonic() + BUSY_LIMIT
+    end = time.monotonic() + RELEASE_LIMIT
     while loop_of(file) is not None:
         if time.monotonic() > end:
-            raise BackendError(f"{file} is still in use by a process of its server")
+            raise BackendError(f"{file} is still in use, by a process of its server or a copy of its mount")
         time.sleep(0.05)
 
 
