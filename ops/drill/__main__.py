@@ -129,8 +129,9 @@ def story(seconds: dict[str, float]) -> dict[str, Any]:
     os.environ.pop("SSL_CERT_FILE", None)  # the rebuild shall find out by itself whom to trust
     timed("rebuild", lambda: rebuild(DRILL), seconds)
     url, key, machine = service()
+    # The searches first: until the new index is adopted, nothing is queued for it, which looks like being complete.
+    after = timed("searches after", lambda: asyncio.run(load.probe(url, key, create=False, within=1200)), seconds)
     timed("index complete", lambda: fill.indexed_within(machine, 1200), seconds)
-    after = timed("searches after", lambda: asyncio.run(load.probe(url, key, create=False)), seconds)
     lost = loss([lonely, *writers.acks], fill.written(machine), cut, load.WRITERS)
     restored = json.loads(machine.run(f"cat {fill.RESTORED}"))
     outputs = engine_of(DRILL).outputs()
@@ -155,6 +156,7 @@ def story(seconds: dict[str, float]) -> dict[str, Any]:
         "bulk_equal": fill.fingerprint(machine) == print_bulk,
         "searches_equal": before == after,
         "searches": {"before": before, "after": after},
+        "searchable_seconds": round(seconds["searches after"] + seconds["index complete"], 1),
         "servers": {"before": stood, "after": stands},
         "seconds": seconds,
         "broken": broken(lost, idle, fill.fingerprint(machine) == print_bulk, before == after, stands),
@@ -190,7 +192,7 @@ def show(figures: dict[str, Any], key: str) -> None:
         ("floor: boot + download + replay alone", f"{figures['floor_seconds']} s"),
         ("RTO / floor", figures["rto_to_floor"]),
         ("server before, after", " -> ".join(", ".join(names) for names in figures["servers"].values())),
-        ("search by meaning complete after", f"{figures['seconds']['index complete']} s more"),
+        ("search by meaning complete after", f"{figures['searchable_seconds']} s more"),
         ("bulk before = after", "yes" if figures["bulk_equal"] else "NO"),
         ("searches before = after", "yes" if figures["searches_equal"] else "NO"),
         ("receipt", key),

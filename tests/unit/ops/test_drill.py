@@ -9,7 +9,7 @@ import pytest
 from ops.drill.__main__ import broken
 from ops.drill.compare import Loss, loss
 from ops.drill.fill import vector
-from ops.drill.load import Ack
+from ops.drill.load import TOPICS, Ack, not_by_meaning
 
 ACKS = [Ack(str(number), 100.0 + number) for number in range(10)]
 
@@ -28,6 +28,23 @@ def test_loss(missing: tuple[str, ...], lost: int, seconds: float, holes: int) -
     present = [ack.id for ack in ACKS if ack.id not in missing]
     found = loss(ACKS, present, cut=110.5, parallel=2)
     assert (found.acknowledged, found.lost, found.seconds, found.holes) == (10, lost, seconds, holes)
+
+
+@pytest.mark.parametrize(
+    ("content", "score", "missed"),
+    [
+        pytest.param(TOPICS[2], 1.0, False, id="by meaning"),
+        pytest.param(f"Noted: {TOPICS[2]}", 0.995, True, id="its neighbour"),
+        pytest.param(TOPICS[2], 0.375, True, id="by words: the index is away or new"),
+        pytest.param("", 0.0, True, id="nothing"),
+    ],
+)
+def test_a_topic_counts_as_found_by_meaning_alone(content: str, score: float, missed: bool) -> None:
+    best = [(topic, 1.0) for topic in TOPICS]
+    best[2] = (content, score)
+    said = not_by_meaning(best)
+    assert len(said) == missed
+    assert all(TOPICS[2] in text and content[:50] in text and f"{score:g}" in text for text in said)
 
 
 def test_a_vector_is_the_same_each_time() -> None:
