@@ -31,6 +31,7 @@ from localcloud.certs import MANAGED_LIFE
 TOOLCHAIN = Path(__file__).parent.parent / "tools" / "toolchain"
 SEARCH = "LOCALCLOUD_PATH"  # the operator's PATH: the daemon's own has the system's programs alone
 BUILD_LIMIT, START_LIMIT = 900, 15.0  # s
+WITH_US = ("setpriv", "--pdeathsig", "KILL")  # a daemon that is killed takes its child with it
 HOST = "localhost"  # pebble's own certificate is for this name
 
 
@@ -100,7 +101,8 @@ def _running(pebble: Path, ca: Path, dns_port: int) -> Iterator[tuple[str, str]]
             "httpPort": 5002, "tlsPort": 5001, "profiles": {"default": life},
         }  # fmt: skip
         (folder / "config.json").write_text(json.dumps({"pebble": config}))
-        command = [str(pebble), "-config", str(folder / "config.json"), "-dnsserver", f"127.0.0.1:{dns_port}"]
+        options = ["-config", str(folder / "config.json"), "-dnsserver", f"127.0.0.1:{dns_port}"]
+        command = [*WITH_US, str(pebble), *options]
         env = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
         log = (folder / "log").open("w")
         with log, subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=folder) as process:

@@ -30,6 +30,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGSoo5oNlIIHMYRWVGUjpUdrR4ZFtOZ0ZBHd4
 FSN = Location(name="fsn1")
 SMALL, DEBIAN = ServerType(name="cx23"), Image(name="debian-13")
 PASSWORD = "Correct-horse-1"  # noqa: S105 - of a storage box that nobody can log in to
+PATIENCE = 3000  # polls, a minute at least: the client's own 120 are over in seconds when it polls that fast
 T = TypeVar("T")
 
 
@@ -66,7 +67,7 @@ class World:
         """Wait for actions to succeed."""
         for action in actions:
             if action is not None:
-                action.wait_until_finished()
+                action.wait_until_finished(max_retries=PATIENCE)
                 self.equal(f"{action.command}: status", (action.status, action.progress), ("success", 100))
 
     def server(self, name: str, **options: Any) -> BoundServer:
