@@ -264,3 +264,23 @@ def test_another_stack_starts_with_the_backups_of_this_one(
     assert source.stack == node.place.stack
     sqlite.download(bring_up.source_place(orders), source, None, sqlite.TRIAL)
     assert names(sqlite.TRIAL / node.database.name) == ["text of a"]
+
+
+def test_what_was_downloaded_early_holds_until_another_change_comes(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SQLITE", tmp_path / "sqlite")
+    monkeypatch.setattr(sqlite, "RESTORING", tmp_path / "sqlite/restoring")
+    monkeypatch.setattr(sqlite, "folder", lambda *_: None)
+    monkeypatch.setattr(machine, "own_place", lambda: node.place)
+    node.add("one")
+    node.settled()
+    source = Source("test", (str(node.config),), sqlite.backups(node.place, node.config))
+    prepared = sqlite.prepare(source)
+    assert names(sqlite.RESTORING / "sekha.db") == ["text of one"]
+    assert sqlite.current(prepared, source, None) == prepared["report"]
+    node.add("two")
+    node.settled()
+    assert sqlite.current(prepared, source, None) == {}
+    sqlite.discard()
+    assert not sqlite.RESTORING.exists()
