@@ -132,9 +132,15 @@ class Chroma:
 
     def count(self, collection: str) -> int:
         """How many vectors a collection of the service's holds."""
+        return int(httpx.get(f"{self._found(collection)}/count").raise_for_status().text)
+
+    def lose(self, collection: str, message: str) -> None:
+        """Let a collection of the service's not know a message any more, behind the service's back."""
+        httpx.post(f"{self._found(collection)}/delete", json={"ids": [message]}).raise_for_status()
+
+    def _found(self, collection: str) -> str:
         base = f"http://127.0.0.1:{self.port}/api/v2/tenants/default_tenant/databases/default_database/collections"
-        found = httpx.get(f"{base}/{collection}").raise_for_status().json()
-        return int(httpx.get(f"{base}/{found['id']}/count").raise_for_status().text)
+        return f"{base}/{httpx.get(f'{base}/{collection}').raise_for_status().json()['id']}"
 
     def wipe(self) -> None:
         """Forget everything (while stopped)."""

@@ -64,16 +64,20 @@ def stores(
         runner.run(store.close())
 
 
-def _found(runner: asyncio.Runner, store: Store, query: str, *, words: bool) -> list[str]:
+def _found(runner: asyncio.Runner, store: Store, query: str, way: str = "query") -> list[str]:
     async def ask() -> Any:
-        return await (store.lexical(query, MessageFilter(), 1000, 0) if words else store.full_text(query, 1000))
+        if way == "any word":
+            return await store.lexical(query, MessageFilter(), 1000, 0)
+        if way == "all words":
+            return await store.with_all_words(query, MessageFilter(), 1000)
+        return await store.full_text(query, 1000)
 
     return sorted(hit.message.content for hit in runner.run(ask()))
 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_full_text(runner: asyncio.Runner, stores: list[Store], query: str) -> None:
-    postgres, sqlite = (_found(runner, store, query, words=False) for store in stores)
+    postgres, sqlite = (_found(runner, store, query) for store in stores)
     assert postgres == sqlite
 
 
@@ -83,8 +87,8 @@ def test_random_queries(runner: asyncio.Runner, stores: list[Store]) -> None:
     for _ in range(300):
         words = chance.choices(WORDS, k=chance.randint(1, 4))
         query = " ".join(word + chance.choice(["", "", "", "*", '"']) for word in words)
-        for lexical in (False, True):
-            postgres, sqlite = (_found(runner, store, query, words=lexical) for store in stores)
+        for way in ("query", "any word", "all words"):
+            postgres, sqlite = (_found(runner, store, query, way) for store in stores)
             assert postgres == sqlite, query
             found += len(postgres)
     assert found > 10_000, "the queries find something"

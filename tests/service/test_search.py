@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
-from tests.service.rig import Database, Service
+from tests.service.rig import Chroma, Database, Service
 from tests.support import wait_for
 
 TEXTS = {
@@ -113,6 +114,22 @@ def test_deleted_is_not_found(service: Service, ids: dict[str, str]) -> None:
     assert service.query(text)[0]["content"] == text
     service.client.delete(f"/api/v1/conversations/{made['id']}")
     assert text not in [hit["content"] for hit in service.query(text)]
+
+
+def test_what_the_index_lost_is_found_by_its_words(service: Service, ids: dict[str, str], chroma: Chroma) -> None:
+    """The index is approximate: it loses a message now and then. Here it is made to."""
+    text = "Bassoons and oboes have double reeds"
+    made = service.create("reeds", text, "Clarinets make do with one", folder="/reeds")
+    service.wait_until_indexed()
+    before = service.query(text, limit=1)
+    chroma.lose(service.collection, before[0]["message_id"])
+    assert service.query(text, limit=1) == [{**before[0], "score": ANY, "similarity": ANY}]
+    found = service.query("double OR reeds, oboes", limit=1)[0]
+    assert (found["content"], found["conversation_id"]) == (text, made["id"])
+    assert service.query(text, {"folder": "/animals"}, limit=1)[0]["label"] == "animals", "filters hold for it too"
+    assert service.query("hautbois", limit=50)
+    assert text not in [hit["content"] for hit in service.query("hautbois", limit=50)], "the index has lost it indeed"
+    service.client.delete(f"/api/v1/conversations/{made['id']}")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,13 @@
-"""Finding messages by meaning: candidates from the vector index, truth (existence, filters, content) from the store."""
+"""Finding messages by meaning: candidates from the vector index, truth (existence, filters, content) from the store.
 
+The index is approximate: among thousands of alike messages it can lose one that is like none of them, even for a query
+that is that very message. So the messages that hold all of the query's words are candidates as well.
+"""
+
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -14,6 +20,7 @@ from .store import Store
 
 # Up to this many matching messages, filtered queries are scored exactly from the store's own vectors.
 EXACT_LIMIT = 2000
+_SAME = 5  # digits: the index's similarity and ours of one message differ beyond them
 _SLACK = 16  # candidates beyond the page: ties at its end, and messages deleted a moment ago
 _MOST_CANDIDATES = 20_000
 _MOST_EXACT = 200_000  # 300 MB of vectors; beyond, what the index found is the answer
@@ -31,18 +38,28 @@ class Search:
         if not text.strip():
             return await self._store.recent(where, limit, offset)
         try:
-            hits = await self.semantic(text, where, limit + offset)
+            near, worded = await asyncio.gather(
+                self.semantic(text, where, limit + offset), self._worded(text, where, limit + offset + _SLACK)
+            )
         except ProviderAwayError as error:
             _log.warning("query answered by words: %s", error)
             return await self._store.lexical(text, where, limit, offset)
-        return hits[offset : offset + limit]
+        hits = {hit.message.id: hit for hit in (*worded, *near)}
+        return _ordered(hits.values())[offset : offset + limit]
 
     async def semantic(self, text: str, where: MessageFilter, limit: int) -> list[Hit]:
         """The nearest messages, newer first on ties, at least `limit` if there are any. Raises ProviderAwayError."""
-        hits = await self._semantic(await self._embedder.query(text), where, limit)
-        hits.sort(key=lambda hit: hit.message.id.bytes)
-        hits.sort(key=lambda hit: (hit.score, hit.message.timestamp), reverse=True)
-        return hits
+        return _ordered(await self._semantic(await self._embedder.query(text), where, limit))
+
+    async def _worded(self, text: str, where: MessageFilter, limit: int) -> list[Hit]:
+        """Messages that hold all the words and have a vector, with their similarity. Raises ProviderAwayError."""
+        vector, hits = await asyncio.gather(self._embedder.query(text), self._store.with_all_words(text, where, limit))
+        stored = await self._store.vectors_of([hit.message.id for hit in hits], self._embedder.model) if hits else {}
+        return [
+            replace(hit, score=_clamp(float(np.frombuffer(stored[hit.message.id], dtype="<f4") @ vector)))
+            for hit in hits
+            if hit.message.id in stored
+        ]
 
     async def _semantic(self, vector: Vectors, where: MessageFilter, wanted: int) -> list[Hit]:
         if not where.empty:
@@ -78,6 +95,12 @@ class Search:
             chosen = np.arange(len(rows))
         scores: dict[UUID, float] = {rows[i][0]: _clamp(float(similarity[i])) for i in chosen}
         return await self._store.hits(scores, where)
+
+
+def _ordered(hits: Iterable[Hit]) -> list[Hit]:
+    """Most similar first, newer first on ties."""
+    known = sorted(hits, key=lambda hit: hit.message.id.bytes)
+    return sorted(known, key=lambda hit: (round(hit.score, _SAME), hit.message.timestamp), reverse=True)
 
 
 def _clamp(score: float) -> float:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sekha_service.errors import BadRequestError
 from sekha_service.http import fields, read
 from sekha_service.model import MessageFilter
-from sekha_service.store.fulltext import any_of, parse
+from sekha_service.store.fulltext import all_of, any_of, parse
 from sekha_service.store.postgres_search import folder_condition, message_condition
 from sekha_service.store.sqlite_search import match_expression
 from sekha_service.store.tsquery import expression
@@ -139,9 +139,14 @@ def test_any_of(text: str, words: list[str]) -> None:
     assert [term.words for each in any_of(text) for term in each.wanted] == [(word,) for word in words]
 
 
+@pytest.mark.parametrize(("text", "words"), [("The cat, a dog OR -cat!", [("cat",), ("dog",)]), ("of the", None)])
+def test_all_of(text: str, words: list[tuple[str]] | None) -> None:
+    assert [[term.words for term in each.wanted] for each in all_of(text)] == ([words] if words else [])
+
+
 @given(st.text())
 def test_tsquery_has_a_placeholder_for_each_value(query: str) -> None:
-    for alternatives in (parse(query), any_of(query)):
+    for alternatives in (parse(query), any_of(query), all_of(query)):
         text, values = expression(alternatives)
         assert text.count("%s") == len(values)
         assert bool(text) == bool(values) == bool(match_expression(alternatives))

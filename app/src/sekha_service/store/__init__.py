@@ -66,6 +66,9 @@ class Store(Overview, Memories, Protocol):
     async def lexical(self, query: str, where: MessageFilter, limit: int, offset: int) -> Sequence[Hit]:
         """Messages holding any word of `query`, best first."""
 
+    async def with_all_words(self, query: str, where: MessageFilter, limit: int) -> Sequence[Hit]:
+        """Messages holding every word of `query` (its first 64, common ones aside), best first."""
+
     async def full_text(self, query: str, limit: int) -> Sequence[Hit]:
         """Messages matching `query` (AND, OR, NOT, "phrase", prefix*), best first; never fails on its syntax."""
 

@@ -61,8 +61,18 @@ def parse(query: str) -> list[Alternative]:
 
 def any_of(text: str) -> list[Alternative]:
     """Alternatives that match a text with any of `text`'s words, whatever punctuation it has."""
+    return [Alternative((term,)) for term in _words(text)]
+
+
+def all_of(text: str) -> list[Alternative]:
+    """What matches a text with all of `text`'s words (the first 64), whatever punctuation it has."""
+    words = _words(text)
+    return [Alternative(tuple(words))] if words else []
+
+
+def _words(text: str) -> list[Term]:
     words = dict.fromkeys(word for word in split(text) if word.lower() not in STOP_WORDS)
-    return [Alternative((Term((word,)),)) for word in list(words)[:_MOST_TERMS]]
+    return [Term((word,)) for word in list(words)[:_MOST_TERMS]]
 
 
 def split(text: str) -> list[str]:

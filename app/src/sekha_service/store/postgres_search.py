@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from ..model import PINNED_SCORE, Hit, Message, MessageFilter
-from .fulltext import Alternative, any_of, parse
+from .fulltext import Alternative, all_of, any_of, parse
 from .postgres_pool import Pool
 from .tsquery import expression
 
@@ -36,6 +36,9 @@ class PostgresSearch:
 
     async def lexical(self, query: str, where: MessageFilter, limit: int, offset: int) -> Sequence[Hit]:
         return await self._ranked(any_of(query), where, limit, offset)
+
+    async def with_all_words(self, query: str, where: MessageFilter, limit: int) -> Sequence[Hit]:
+        return await self._ranked(all_of(query), where, limit, 0)
 
     async def full_text(self, query: str, limit: int) -> Sequence[Hit]:
         return await self._ranked(parse(query), MessageFilter(), limit, 0)

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from ..model import Hit, MessageFilter
-from .fulltext import Alternative, Term, any_of, parse
+from .fulltext import Alternative, Term, all_of, any_of, parse
 from .sqlite_rows import HIT, JOINED, hit, message_condition
 from .sqlite_threads import Threads
 
@@ -30,6 +30,9 @@ class SqliteSearch:
 
     async def lexical(self, query: str, where: MessageFilter, limit: int, offset: int) -> Sequence[Hit]:
         return await self._ranked(match_expression(any_of(query)), where, limit, offset)
+
+    async def with_all_words(self, query: str, where: MessageFilter, limit: int) -> Sequence[Hit]:
+        return await self._ranked(match_expression(all_of(query)), where, limit, 0)
 
     async def full_text(self, query: str, limit: int) -> Sequence[Hit]:
         return await self._ranked(match_expression(parse(query)), MessageFilter(), limit, 0)
