@@ -130,7 +130,7 @@ def story(seconds: dict[str, float]) -> dict[str, Any]:
     timed("rebuild", lambda: rebuild(DRILL), seconds)
     url, key, machine = service()
     # The searches first: until the new index is adopted, nothing is queued for it, which looks like being complete.
-    after = timed("searches after", lambda: asyncio.run(load.probe(url, key, create=False, within=1200)), seconds)
+    after = timed("searches after", lambda: asyncio.run(load.probe(url, key, create=False, within=600)), seconds)
     timed("index complete", lambda: fill.indexed_within(machine, 1200), seconds)
     lost = loss([lonely, *writers.acks], fill.written(machine), cut, load.WRITERS)
     restored = json.loads(machine.run(f"cat {fill.RESTORED}"))
