@@ -1,4 +1,4 @@
-"""What holds for all tests: in CI a skipped local-cloud test is a failure, not a pass."""
+"""What holds for all tests: in CI a skipped local-cloud test is a failure, not a pass; make is called as by hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import pytest
 MARKED = ("cloud", "service", "browser")
 MUST_RUN = ("cloud", "browser")
 _skipped: list[str] = []
+
+# Tests call make as by hand. A make within `make test` would say which folder it enters and leaves, after the JSON line.
+for _name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+    os.environ.pop(_name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
