@@ -10,7 +10,7 @@ MARKED = ("cloud", "service", "browser")
 MUST_RUN = ("cloud", "browser")
 _skipped: list[str] = []
 
-# Tests call make as by hand. A make within `make test` would say which folder it enters and leaves, after the JSON line.
+# Tests call make as by hand: within `make test` it would say which folder it leaves, after the JSON line.
 for _name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
     os.environ.pop(_name, None)
 
