@@ -76,7 +76,9 @@ def compare(store: Store, host: Host) -> tuple[int, list[str]]:
     if host.up:
         names = {f"slc-{n}" for n in (*servers, *idle("load_balancer"))} | {f"slc-n{n}" for n in idle("network")}
         busy_names = {f"slc-n{n}" if kind == "network" else f"slc-{n}" for kind, n in busy}
-        report.same("namespaces", sorted(names), sorted(host.namespaces - {"slc"} - busy_names))
+        # One that is off has its namespace from when it was on, and none after a restart of the host.
+        off = {f"slc-{n}" for n in servers if n not in host.wanted}
+        report.same("namespaces", sorted(names - off), sorted(host.namespaces - {"slc"} - busy_names - off))
     return report.checked, report.problems
 
 

@@ -66,6 +66,7 @@ BROKEN: list[tuple[str, Callable[[Host], dict[str, Any]]]] = [
     ("load balancers", lambda h: {"balancers": {999}}),
     ("floating IPs", lambda h: {"floating": {}}),
     ("namespaces", lambda h: {"namespaces": h.namespaces | {"slc-999"}}),
+    ("namespaces", lambda h: {"namespaces": h.namespaces - {f"slc-{n}" for n in h.servers}}),
 ]
 
 
@@ -73,6 +74,12 @@ def test_disagreements(rig: Rig, host: Host) -> None:
     for what, change in BROKEN:
         _, problems = compare(rig.cloud.store, replace(host, **change(host)))
         assert any(what in line for line in problems), (what, problems)
+
+
+def test_a_server_that_is_off_needs_no_namespace(rig: Rig, host: Host) -> None:
+    names = host.namespaces - {f"slc-{n}" for n in host.servers}
+    assert compare(rig.cloud.store, replace(host, running=set(), wanted=set(), namespaces=names))[1] == []
+    assert compare(rig.cloud.store, replace(host, running=set(), wanted=set()))[1] == []
 
 
 def test_what_is_under_way_is_left_alone(rig: Rig, host: Host) -> None:
