@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 import yaml
 
 from ci.__main__ import comment
-from tests.support import alone
+from tests.cloud.story import record
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -20,20 +18,7 @@ REPO = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One life of a stack, step by step (see program_story.main), as the records it left."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a network namespace")
-    folder = tmp_path_factory.mktemp("rig")
-    result = subprocess.run(
-        alone("tests.cloud.program_story", str(folder)),
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
-    record: dict[str, Any] = json.loads((folder / "story.json").read_text())
-    return record
+    return record("tests.cloud.program_story", tmp_path_factory.mktemp("rig"), 400)
 
 
 pytestmark = pytest.mark.timeout(450)

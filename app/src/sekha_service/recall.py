@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-import numpy as np
-
 from .embed import Embedder
 from .errors import ProviderAwayError
 from .fusion import fuse
 from .model import Hit, MessageFilter
-from .search import Search
+from .search import Search, similarity
 from .store import Store
 
 DEPTH = 200  # of each ranking that is fused, at least
@@ -81,9 +79,7 @@ class Recall:
             return {}
         query = await self._embedder.query(text)
         stored = await self._store.vectors_of(ids, self._embedder.model)
-        return {
-            i: min(1.0, max(0.0, float(np.frombuffer(vector, dtype="<f4") @ query))) for i, vector in stored.items()
-        }
+        return {i: similarity(vector, query) for i, vector in stored.items()}
 
 
 def lets_through(where: MessageFilter, hit: Hit) -> bool:

@@ -56,9 +56,7 @@ class Search:
         vector, hits = await asyncio.gather(self._embedder.query(text), self._store.with_all_words(text, where, limit))
         stored = await self._store.vectors_of([hit.message.id for hit in hits], self._embedder.model) if hits else {}
         return [
-            replace(hit, score=_clamp(float(np.frombuffer(stored[hit.message.id], dtype="<f4") @ vector)))
-            for hit in hits
-            if hit.message.id in stored
+            replace(hit, score=similarity(stored[hit.message.id], vector)) for hit in hits if hit.message.id in stored
         ]
 
     async def _semantic(self, vector: Vectors, where: MessageFilter, wanted: int) -> list[Hit]:
@@ -95,6 +93,11 @@ class Search:
             chosen = np.arange(len(rows))
         scores: dict[UUID, float] = {rows[i][0]: _clamp(float(similarity[i])) for i in chosen}
         return await self._store.hits(scores, where)
+
+
+def similarity(stored: bytes, query: Vectors) -> float:
+    """The cosine of a stored vector (float32 bytes) and a query's, as a score of 0..1."""
+    return _clamp(float(np.frombuffer(stored, dtype="<f4") @ query))
 
 
 def _ordered(hits: Iterable[Hit]) -> list[Hit]:
